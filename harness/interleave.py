@@ -1,0 +1,361 @@
+"""Interleaves the lanes of one benchmark until the estimate is good enough: the measuring method itself.
+
+The lanes of a group live side by side, one worker each, pinned to the same CPUs, and never run at the same time. In
+every round each lane gives one sample, in random order; after some rounds all workers are replaced by fresh ones,
+created in the opposite order. What is estimated is the ratio between lanes: a slow moment of the machine falls on all
+of them, the luck of one process is averaged over launches, and that of one nursery's address space over nurseries. Why
+each of these is needed, with figures: docs/method.md.
+
+`measure` never raises for what a benchmark does: whatever happens to a lane becomes the status of its test. Imports no
+torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness import health, records, stats
+from harness.lanes import MODES, Lane
+from harness.plan import Group
+from harness.pool import Pool, Worker, WorkerError
+
+SAMPLE_SECONDS = 0.002
+"""A sample holds as many steps as take this long: below it, the cost of waking a worker would show."""
+
+SETTLE_BELOW = 0.02
+"""Steps shorter than this (seconds) are preceded by an untimed one, which refills the caches another lane emptied."""
+
+ROUNDS = 15
+"""Rounds of a launch until enough is known to choose their number."""
+
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+
+WARMUP_STEPS = 25
+WARMUP_SECONDS = 1.0
+"""Limits of warming up one worker: eager CPU steps are steady within a few; what never becomes steady must not eat the
+budget.
+"""
+
+LAUNCH_TIMEOUT = 1800.0
+"""Seconds for building, compiling and warming up one step; a cold compilation of a large model takes many minutes."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a group stands, told to the observer between launches."""
+
+    group: Group
+    launches: int
+    elapsed_seconds: float
+    budget_seconds: float
+    estimates: dict[str, stats.Estimate]
+
+
+class Observer(Protocol):
+    """Is told how measuring goes. Called only while no sample is being taken, so it may draw."""
+
+    def launched(self, progress: Progress) -> None:
+        """A launch of all lanes has ended."""
+
+
+@dataclass
+class _LaneLog:
+    """What has been measured of one lane so far."""
+
+    launches: list[records.Launch] = field(default_factory=list)
+    items: int = 1
+
+
+@dataclass
+class _Taken:
+    """The samples of one lane in the launch that is running."""
+
+    seconds: list[float] = field(default_factory=list)
+    phases: dict[str, list[float]] = field(default_factory=dict)
+    faults: list[float] = field(default_factory=list)
+
+    def add(self, sample: dict[str, Any]) -> None:
+        self.seconds.append(sample["seconds"])
+        self.faults.append(sample["faults"])
+        for phase, seconds in sample["phases"].items():
+            self.phases.setdefault(phase, []).append(seconds)
+
+
+def lanes_of(group: Group, plan: records.Plan) -> list[Lane]:
+    """The lanes of a group: each of its modes on each build of the plan, base first."""
+    builds = [plan.head] if plan.base is None else [plan.base, plan.head]
+    return [Lane(mode, build) for mode in group.modes for build in builds]
+
+
+def comparisons(lanes: Sequence[Lane], plan: records.Plan) -> list[tuple[Lane, Lane]]:
+    """What is compared with what: head with base in each mode; with one build, each mode with eager."""
+    if plan.base is not None:
+        return [(Lane(lane.mode, plan.base), lane) for lane in lanes if lane.build == plan.head]
+    eager = Lane("eager", plan.head)
+    return [(eager, lane) for lane in lanes if lane != eager] if eager in lanes else []
+
+
+def measure(group: Group, pool: Pool, plan: records.Plan, turn: int, observer: Observer) -> list[records.Test]:
+    """Measure a group and return its tests, one per mode, the skipped ones included.
+
+    `turn` is the group's place in the run: it rotates which nurseries of base and head are paired, so that the luck of
+    one pair does not lean on all tests alike.
+    """
+    return _Interleaving(group, pool, plan, turn, observer).run() if group.modes else _skips(group)
+
+
+class _Interleaving:
+    """The state of one group while it is measured."""
+
+    def __init__(self, group: Group, pool: Pool, plan: records.Plan, turn: int, observer: Observer) -> None:
+        self._group, self._pool, self._plan, self._turn, self._observer = group, pool, plan, turn, observer
+        self._lanes = lanes_of(group, plan)
+        self._logs = {lane: _LaneLog() for lane in self._lanes}
+        self._failed: dict[str, WorkerError] = {}
+        self._random = random.Random(f"{plan.seed}/{group.name}")
+        self._rule = stats.StoppingRule(plan.half_width, plan.threshold)
+        self._pairs = pool.settings.nurseries
+        self._steps = self._settle = 0
+        self._launch_seconds = self._round_seconds = 0.0
+        self._cpu_seconds = 0.0
+        self._begin = time.monotonic()
+        # One mode more is one test more, and each test has its budget.
+        self._budget = plan.budget_seconds * len(group.modes)
+        self._deadline = self._begin + 10 * self._budget + LAUNCH_TIMEOUT
+        self._monitor = health.Monitor(pool.settings.cpus, plan.device)
+
+    def run(self) -> list[records.Test]:
+        """Launch until the rule stops, the budget is spent, or no lane is left."""
+        stopped, launches = "", 0
+        while self._live() and not stopped:
+            began = time.monotonic()
+            self._launch(launches)
+            launches += 1
+            estimates = self._estimates()
+            elapsed = time.monotonic() - self._begin
+            self._observer.launched(Progress(self._group, launches, elapsed, self._budget, estimates))
+            if self._live():
+                stopped = self._rule.look(list(estimates.values()), launches, self._pairs)
+                spent = elapsed + (time.monotonic() - began) > self._budget
+                if not stopped and launches >= 2 and spent:
+                    stopped = "budget"
+        summary = self._monitor.finish(self._cpu_seconds)
+        return [self._test(mode, stopped, summary) for mode in self._group.modes] + _skips(self._group)
+
+    def _live(self) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.mode not in self._failed]
+
+    def _launch(self, index: int) -> None:
+        """One launch: fresh workers for all lanes, then rounds."""
+        began = time.monotonic()
+        self._monitor.launch_begins()
+        live = self._live()
+        # The opposite order each time, and for each pair of nurseries both orders equally often.
+        swapped = (index + index // self._pairs) % 2 == 1
+        with contextlib.ExitStack() as stack:
+            workers: dict[Lane, Worker] = {}
+            for lane in reversed(live) if swapped else live:
+                if lane.mode in self._failed:
+                    continue
+                try:
+                    workers[lane] = stack.enter_context(self._worker(lane, index))
+                except WorkerError as error:
+                    self._failed[lane.mode] = error
+            positions = {lane: position for position, lane in enumerate(workers)}
+            taken = self._rounds(workers, time.monotonic() - began)
+            for lane, samples in taken.items():
+                try:
+                    figures = workers[lane].finish(self._timeout())
+                except WorkerError as error:
+                    self._failed[lane.mode] = error
+                    continue
+                self._keep(lane, index, positions[lane], workers[lane].birth, samples, figures)
+        self._cpu_seconds += sum(worker.cpu_seconds for worker in workers.values())
+
+    def _worker(self, lane: Lane, index: int) -> Worker:
+        plan, group = self._plan, self._group
+        pair = index % self._pairs
+        nursery = pair if lane.build == plan.head else pair + self._turn
+        injected = plan.inject.get(group.test(lane.mode), 0.0) if lane.build == plan.head else 0.0
+        order = {
+            "suite": group.suite,
+            "benchmark": group.description.name,
+            "type": group.type,
+            "device": group.device,
+            "mode": lane.mode,
+            "size": dict(group.description.sizes[group.size]),
+            "seed": plan.seed,
+            "threads": plan.threads,
+            "cpus": self._pool.settings.cpus,
+            "inject": injected,
+            "warmup_steps": WARMUP_STEPS,
+            "warmup_seconds": WARMUP_SECONDS,
+        }
+        timeout = min(LAUNCH_TIMEOUT, plan.step_timeout_seconds + (LAUNCH_TIMEOUT if MODES[lane.mode].compiles else 0))
+        source = self._pool.nursery(lane.build, MODES[lane.mode].environment, nursery)
+        return source.launch(order, min(timeout, self._left()))
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _timeout(self) -> float:
+        return min(self._plan.step_timeout_seconds * max(1, self._steps + self._settle), self._left())
+
+    def _rounds(self, workers: dict[Lane, Worker], launch_seconds: float) -> dict[Lane, _Taken]:
+        """Take the launch's rounds from all lanes that are alive, and return the samples of those that still are."""
+        taken = {lane: _Taken() for lane in workers if lane.mode not in self._failed}
+        if not taken:
+            return taken
+        if not self._steps:
+            self._choose_steps([workers[lane].birth["step_seconds"] for lane in taken])
+        each = sum(workers[lane].birth["step_seconds"] for lane in taken) * (self._steps + self._settle)
+        self._launch_seconds = launch_seconds
+        wanted = self._wanted_rounds(each)
+        began = time.monotonic()
+        for _ in range(wanted):
+            order = list(taken)
+            self._random.shuffle(order)
+            switches = 0
+            for lane in order:
+                try:
+                    sample = workers[lane].sample(self._steps, self._settle, self._timeout())
+                except WorkerError as error:
+                    self._failed[lane.mode] = error
+                    break
+                taken[lane].add(sample)
+                switches += sample["switches"]
+            self._monitor.round_ends(switches)
+            if any(lane.mode in self._failed for lane in order):
+                return {}
+        self._round_seconds = (time.monotonic() - began) / wanted
+        return taken
+
+    def _choose_steps(self, step_seconds: Sequence[float]) -> None:
+        shortest = min(step_seconds)
+        self._steps = max(1, math.ceil(SAMPLE_SECONDS / shortest))
+        self._settle = 1 if shortest < SETTLE_BELOW else 0
+
+    def _wanted_rounds(self, round_seconds: float) -> int:
+        """Rounds for the next launch: the cheapest number for the interval, within what the budget can pay.
+
+        Two launches from every pair must fit into the budget; but rounds that cost less than the launch itself are
+        kept, for saving them would hardly save time.
+        """
+        wanted = self._best_rounds() or ROUNDS
+        affordable = (
+            self._budget / (stats.MINIMUM_LAUNCHES_PER_PAIR * self._pairs) - self._launch_seconds
+        ) / round_seconds
+        worthwhile = self._launch_seconds / round_seconds
+        return round(min(max(FEWEST_ROUNDS, min(wanted, max(affordable, worthwhile))), MOST_ROUNDS))
+
+    def _best_rounds(self) -> float | None:
+        """The cheapest number of rounds, once a full cycle of launches has shown both variances."""
+        best = []
+        for base, head in self._comparisons():
+            rows = self._paired(base, head)
+            if len(rows) < max(self._pairs, 4):
+                return None
+            ratios = [np.log(np.asarray(theirs)) - np.log(np.asarray(ours)) for ours, theirs in rows]
+            within = statistics.fmean(float(np.var(ratio, ddof=1)) for ratio in ratios)
+            # The median of n rounds has pi/2 times the variance of their mean.
+            explained = statistics.fmean(math.pi / 2 * within / len(ratio) for ratio in ratios)
+            between = statistics.variance(float(np.median(ratio)) for ratio in ratios) - explained
+            best.append(stats.rounds_per_launch(self._launch_seconds, self._round_seconds, within, between))
+        return max(best) if best else None
+
+    def _keep(
+        self, lane: Lane, index: int, position: int, birth: dict[str, Any], taken: _Taken, figures: dict[str, Any]
+    ) -> None:
+        log = self._logs[lane]
+        log.items = int(birth["items"])
+        log.launches.append(
+            records.Launch(
+                index=index,
+                nursery=index % self._pairs,
+                position=position,
+                steps=self._steps,
+                seconds=tuple(taken.seconds),
+                warmup_seconds=(birth["first_seconds"], *birth["warmup_seconds"]),
+                phases={phase: tuple(seconds) for phase, seconds in taken.phases.items()},
+                minor_faults=statistics.median(taken.faults),
+                peak_memory_bytes=figures["peak_memory_bytes"],
+                compile_seconds=birth["compile_seconds"],
+            )
+        )
+
+    def _comparisons(self) -> list[tuple[Lane, Lane]]:
+        return comparisons(self._live(), self._plan)
+
+    def _paired(self, base: Lane, head: Lane) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Samples of both lanes, by launch that both have."""
+        ours = {launch.index: launch.seconds for launch in self._logs[base].launches}
+        return [(ours[it.index], it.seconds) for it in self._logs[head].launches if it.index in ours]
+
+    def _estimates(self) -> dict[str, stats.Estimate]:
+        """The current estimate of every comparison by test name; of the level itself where nothing is compared."""
+        estimates = {}
+        for base, head in self._comparisons():
+            both = {launch.index for launch in self._logs[base].launches}
+            pairs = [launch.nursery for launch in self._logs[head].launches if launch.index in both]
+            effects = [stats.launch_effect(*seconds) for seconds in self._paired(base, head)]
+            estimates[self._group.test(head.mode)] = stats.estimate(effects, pairs)
+        if not estimates:
+            for lane in self._live():
+                launches = self._logs[lane].launches
+                levels = [stats.launch_level(launch.seconds) for launch in launches]
+                level = stats.estimate(levels, [launch.nursery for launch in launches])
+                # Only the width matters here: there is no change to decide about.
+                estimates[self._group.test(lane.mode)] = level.shifted(level.log_ratio)
+        return estimates
+
+    def _test(self, mode: str, stopped: str, summary: records.Health) -> records.Test:
+        lanes = tuple(
+            records.LaneRecord(mode=lane.mode, build=lane.build, items=log.items, launches=tuple(log.launches))
+            for lane, log in self._logs.items()
+            if lane.mode == mode
+        )
+        error = self._failed.get(mode)
+        launches = min((len(lane.launches) for lane in lanes), default=0)
+        status: records.Status = "pass" if launches >= 2 else "inconclusive"
+        reason = "" if launches >= 2 else "the budget was spent after a single launch; give --budget more"
+        return records.Test(
+            **_names(self._group, mode),
+            status=status if error is None else error.status,
+            reason=reason if error is None else error.reason,
+            stderr="" if error is None else error.stderr,
+            lanes=lanes,
+            stopped=stopped if error is None else "",
+            elapsed_seconds=time.monotonic() - self._begin,
+            health=summary,
+        )
+
+
+def _names(group: Group, mode: str) -> dict[str, str]:
+    description = group.description
+    return {
+        "test": group.test(mode),
+        "suite": description.suite,
+        "benchmark": description.name,
+        "type": group.type,
+        "device": group.device,
+        "mode": mode,
+        "group": group.name,
+        "category": description.category,
+        "domain": description.domain,
+    }
+
+
+def _skips(group: Group) -> list[records.Test]:
+    return [
+        records.Test(**_names(group, mode), status="skip", reason=reason)  # type: ignore[arg-type]
+        for mode, reason in group.skipped.items()
+    ]

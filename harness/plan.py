@@ -1,0 +1,203 @@
+"""From what the user selects to the groups of tests that will be measured.
+
+A group is one benchmark in one test type on one device: all its lanes are measured in the same rounds, and each of its
+modes is a test. Nothing is dropped in silence: a selected test that cannot run becomes a skip with its reason, and a
+selection that matches nothing is an error. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness import benchmark, lanes
+from harness.benchmark import Description
+from harness.builds import copy_worker_tree
+from harness.errors import UserError
+
+MINIMUM_INJECTION, MAXIMUM_INJECTION = 0.001, 10.0
+
+
+def test_name(type: str, model: str, device: str, mode: str) -> str:
+    """A test's name in V1's grammar: `test_eval[resnet18-cpu-eager]`."""
+    return f"test_{type}[{model}-{device}-{mode}]"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One benchmark in one test type on one device, with the modes to measure and those that cannot be, and why."""
+
+    suite: str
+    description: Description
+    type: str
+    device: str
+    size: str
+    modes: tuple[str, ...]
+    skipped: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The group's name in a run."""
+        return f"{self.description.suite}/{self.type}/{self.description.name}/{self.device}"
+
+    def test(self, mode: str) -> str:
+        """The name of this group's test in a mode."""
+        return test_name(self.type, self.description.name, self.device, mode)
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Names of all tests of the group, the skipped ones included."""
+        return tuple(self.test(mode) for mode in (*self.modes, *self.skipped))
+
+
+def describe_suites(
+    suites: Sequence[str], python: str | None = None, environment: Mapping[str, str] | None = None
+) -> list[Description]:
+    """Descriptions of all benchmarks of the suites.
+
+    Built-in suites are read here; a user's file, which may import torch, is read by the interpreter `python`, by
+    default this one. Raises UserError for an unknown suite, a file that is not there or does not load, and two suites
+    of a name.
+    """
+    names = [benchmark.suite_name(suite) for suite in suites]
+    for suite, name in zip(suites, names, strict=True):
+        if names.count(name) > 1 or (benchmark.is_file(suite) and name in benchmark.BUILTIN_SUITES):
+            raise UserError(f"more than one suite is named {name}; name each once, or rename the file")
+    found: list[Description] = []
+    for suite in suites:
+        if benchmark.is_file(suite):
+            found += _describe_file(suite, python or sys.executable, environment or {})
+        elif suite in benchmark.BUILTIN_SUITES:
+            found += benchmark.describe([suite])
+        else:
+            raise UserError(_unknown("suite", suite, benchmark.BUILTIN_SUITES, "or the path of a file ending in .py"))
+    return found
+
+
+def _describe_file(suite: str, python: str, environment: Mapping[str, str]) -> list[Description]:
+    path = pathlib.Path(suite)
+    if not path.is_file():
+        raise UserError(f"there is no suite file {suite}; name a Python file that registers benchmarks")
+    with tempfile.TemporaryDirectory(prefix="torchwarden-") as folder:
+        copy_worker_tree(pathlib.Path(folder) / "harness")
+        done = subprocess.run(
+            [python, "-m", "harness.benchmark", str(path.resolve())],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env={**environment, "PYTHONPATH": folder},
+            check=False,
+        )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(
+            f"the suite {suite} does not load ({reason}); mend it, or install what it imports into the build"
+        )
+    entries = json.loads(done.stdout.splitlines()[-1])
+    return [
+        Description(**{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs")}})
+        for entry in entries
+    ]
+
+
+def select(
+    suites: Sequence[str],
+    descriptions: Iterable[Description],
+    *,
+    types: Sequence[str],
+    modes: Sequence[str],
+    device: str,
+    size: str,
+    only: str | None = None,
+) -> list[Group]:
+    """The groups to measure: every benchmark in these types and modes whose test name `only` (a regex) finds.
+
+    Raises UserError for unknown types, modes, devices or sizes, a regex that is none, and a selection without a test.
+    """
+    for word, given, known in (
+        ("type", types, benchmark.TYPES),
+        ("mode", modes, tuple(lanes.MODES)),
+        ("device", (device,), benchmark.DEVICES),
+    ):
+        for value in given:
+            if value not in known:
+                raise UserError(_unknown(word, value, known))
+    pattern = _compiled(only)
+    places = {benchmark.suite_name(suite): suite for suite in suites}
+    groups = []
+    sizes: set[str] = set()
+    for description in descriptions:
+        sizes |= set(description.sizes)
+        for type in types:
+            names = {mode: test_name(type, description.name, device, mode) for mode in modes}
+            chosen = [mode for mode, name in names.items() if pattern.search(name)]
+            reasons = {mode: _why_not(description, type, device, mode, size) for mode in chosen}
+            if chosen:
+                groups.append(
+                    Group(
+                        suite=places[description.suite],
+                        description=description,
+                        type=type,
+                        device=device,
+                        size=size,
+                        modes=tuple(mode for mode in chosen if reasons[mode] is None),
+                        skipped={mode: reason for mode, reason in reasons.items() if reason is not None},
+                    )
+                )
+    if size not in sizes:
+        raise UserError(_unknown("size", size, sorted(sizes)))
+    if not any(group.modes for group in groups):
+        raise UserError(
+            f"no test of {', '.join(suites)} matches the selection"
+            + (f" --only {only!r}" if only else "")
+            + "; see the names with `torchwarden list`"
+        )
+    return groups
+
+
+def _compiled(only: str | None) -> re.Pattern[str]:
+    try:
+        # A whole test name holds brackets, which a regex would read as a set of characters.
+        whole = only is not None and re.fullmatch(r"test_\w+\[[^\[\]]+\]", only)
+        return re.compile(re.escape(only) if whole and only else only or "")
+    except re.error as error:
+        raise UserError(f"--only {only!r} is not a regular expression ({error})") from None
+
+
+def _why_not(description: Description, type: str, device: str, mode: str, size: str) -> str | None:
+    if size not in description.sizes:
+        return f"{description.name} has no size {size}"
+    return description.why_not(type, device, mode)
+
+
+def parse_injections(entries: Sequence[str], groups: Iterable[Group]) -> dict[str, float]:
+    """Injected slow-downs by test name, from entries such as `test_eval[resnet18-cpu-eager]=10%`.
+
+    Raises UserError for another form, a size out of range, and a test that is not in the plan.
+    """
+    planned = [name for group in groups for name in group.tests]
+    injections: dict[str, float] = {}
+    for entry in entries:
+        name, _, amount = entry.rpartition("=")
+        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", amount.strip())) or not name:
+            raise UserError(f"--inject {entry!r} is not of the form 'TEST=10%'; write the slow-down in percent")
+        fraction = float(match[1]) / 100
+        if not MINIMUM_INJECTION <= fraction <= MAXIMUM_INJECTION:
+            raise UserError(f"--inject {entry!r}: the slow-down must be between 0.1 % and 1000 %")
+        if name not in planned:
+            raise UserError(_unknown("test", name, planned, "in this plan"))
+        injections[name] = fraction
+    return injections
+
+
+def _unknown(word: str, value: str, known: Iterable[str], rest: str = "") -> str:
+    known = list(known)
+    near = difflib.get_close_matches(value, known, 3) or known[:8]
+    return f"there is no {word} {value!r}; choose {', '.join(near)} {rest}".strip()

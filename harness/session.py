@@ -1,0 +1,151 @@
+"""One invocation: from a plan to a run file.
+
+Opens the nurseries, measures group after group, and writes a test's line as soon as it is known. Ctrl-C ends the run
+with a valid file; `resume` goes on from a file that was left by Ctrl-C, by a crash or by SIGKILL. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import pathlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from harness import __version__, interleave, machine, records
+from harness.benchmark import suite_name
+from harness.errors import UserError
+from harness.lanes import MODES
+from harness.plan import Group
+from harness.pool import Pool, Settings
+
+
+class Observer(interleave.Observer, Protocol):
+    """Is told how the whole run goes, between samples."""
+
+    def started(self, tests: int, done: int) -> None:
+        """Nurseries are being loaded; `done` of the run's `tests` are known from an earlier session."""
+
+    def group_begins(self, group: Group) -> None:
+        """A group is about to be measured."""
+
+    def test_ended(self, test: records.Test) -> None:
+        """A test's line has been written."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """All that a run needs: its plan, the groups of it, the builds, the machine and where temporary files may go.
+
+    `environment` is what the builds' processes inherit; `command` is kept in the header for people.
+    """
+
+    plan: records.Plan
+    groups: Sequence[Group]
+    builds: Sequence[records.Build]
+    machine: records.Machine
+    environment: Mapping[str, str]
+    folder: pathlib.Path
+    command: str = ""
+
+
+def new_header(session: Session) -> records.Header:
+    """The header of a run that starts now."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return records.Header(
+        schema_version=records.SCHEMA_VERSION,
+        run=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+        tool_version=__version__,
+        started=now.isoformat(timespec="seconds"),
+        machine=session.machine,
+        builds=tuple(session.builds),
+        plan=session.plan,
+        command=session.command,
+    )
+
+
+def run(session: Session, path: pathlib.Path, observer: Observer, *, resume: bool = False) -> bool:
+    """Measure everything that is not yet in `path`, line by line into it; whether the run came to its end.
+
+    False means Ctrl-C: the file is valid and says so. Raises UserError when the file cannot be written, is there
+    already (without `resume`), or belongs to another plan or other builds (with it).
+    """
+    done = _done(session, path) if resume and path.exists() else None
+    began = time.monotonic()
+    with records.Writer(path, append=done is not None) as writer:
+        if done is None:
+            writer.write(new_header(session))
+        written = len(done or ())
+        observer.started(len(session.plan.tests), written)
+        finished = False
+        try:
+            for test in _measure(session, frozenset(done or ()), observer):
+                writer.write(test)
+                written += 1
+                observer.test_ended(test)
+            finished = True
+        except KeyboardInterrupt:
+            pass
+        writer.write(
+            records.Footer(
+                finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                elapsed_seconds=time.monotonic() - began,
+                tests=written,
+                interrupted=not finished,
+            )
+        )
+    return finished
+
+
+def _done(session: Session, path: pathlib.Path) -> set[str]:
+    """Names of the tests that a run file already holds, once it is known to be of this plan and these builds."""
+    earlier = records.read(path).header
+    ours = {build.name: build.fingerprint for build in session.builds}
+    if {build.name: build.fingerprint for build in earlier.builds} != ours:
+        raise UserError(f"{path} was measured with other builds than these; name another file or the same builds")
+    for field in records.Plan.__struct_fields__:
+        then, now = getattr(earlier.plan, field), getattr(session.plan, field)
+        if then != now:
+            raise UserError(f"{path} was begun with another {field} ({then}, not {now}); resume with the same options")
+    records.repair(path)
+    return {test.test for test in records.read(path).tests}
+
+
+def _measure(session: Session, done: frozenset[str], observer: Observer):  # type: ignore[no-untyped-def]
+    remaining = [rest for group in session.groups if (rest := _without(group, done)) is not None]
+    plan = session.plan
+    needs = dict.fromkeys(need for group in remaining for need in group.description.needs)
+    suites = dict.fromkeys(group.suite for group in remaining)
+    settings = Settings(
+        nurseries=plan.nurseries,
+        threads=plan.threads,
+        cpus=plan.cpus,
+        allocator=plan.allocator,
+        preload=tuple(needs),
+        suites=tuple(str(pathlib.Path(suite).resolve()) if suite != suite_name(suite) else suite for suite in suites),
+    )
+    machine.step_aside(plan.cpus)
+    turns = {group.name: turn for turn, group in enumerate(session.groups)}
+    with Pool(session.builds, settings, session.environment, session.folder) as pool:
+        lanes = {lane for group in remaining for lane in interleave.lanes_of(group, plan)}
+        pool.start([(lane.build, MODES[lane.mode].environment) for lane in sorted(lanes)])
+        for group in remaining:
+            observer.group_begins(group)
+            yield from interleave.measure(group, pool, plan, turns[group.name], observer)
+
+
+def _without(group: Group, done: frozenset[str]) -> Group | None:
+    """The group less the modes whose tests are known already; None when nothing is left to do."""
+    modes = tuple(mode for mode in group.modes if group.test(mode) not in done)
+    skipped = {mode: reason for mode, reason in group.skipped.items() if group.test(mode) not in done}
+    return dataclasses.replace(group, modes=modes, skipped=skipped) if modes or skipped else None
+
+
+def plan_with_tests(plan: records.Plan, groups: Sequence[Group]) -> records.Plan:
+    """The plan with the names of all tests of the groups, in the order in which they are measured."""
+    return msgspec.structs.replace(plan, tests=tuple(name for group in groups for name in group.tests))

@@ -1,0 +1,270 @@
+"""A worker: one benchmark in one lane for one launch. It builds the step, warms it up, and times it on request.
+
+It is born by fork from a nursery (see `harness.nursery`), pinned to the lanes' CPUs, and lives until it is told to
+finish. Between requests it blocks on its channel and costs nothing. The timed region holds the step and nothing else:
+inputs are made before, garbage collection is off, the random state is set outside, and the clock waits for the device.
+
+Runs inside foreign builds: needs torch and the standard library only.
+
+Messages are JSON objects, one per packet of a Unix socket. The worker first sends `ready` or `failed`; then it answers
+`{"do": "sample", "steps": n, "settle": k}` with the sample, and `{"do": "finish"}` with its last figures.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pathlib
+import resource
+import socket
+import statistics
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from harness import benchmark, lanes
+from harness.clock import Clock, clock_for
+
+MAXIMUM_PACKET = 128 * 1024
+MAXIMUM_TEXT = 8000
+"""Characters of a reason or traceback that go into a packet."""
+
+STEADY = 0.02
+"""Warm-up is over when the medians of the last two windows agree within this fraction."""
+WINDOW = 3
+
+
+def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
+    """Do the whole life of a worker over `channel`; returns when told to finish or when the coordinator is gone.
+
+    `order` holds suite, benchmark, type, device, mode, size (numbers), seed, threads, inject (fraction of extra work),
+    warmup_steps and warmup_seconds (limits).
+    """
+    try:
+        step = Step(order)
+    except BaseException as error:  # a benchmark may raise anything, SystemExit included
+        _send(channel, _failure(error))
+        return
+    _send(channel, {"event": "ready", **step.birth})
+    while (request := _receive(channel)) is not None:
+        try:
+            if request["do"] == "finish":
+                _send(channel, {"event": "finished", **step.farewell()})
+                return
+            _send(channel, {"event": "sample", **step.sample(int(request["steps"]), int(request["settle"]))})
+        except BaseException as error:
+            _send(channel, _failure(error))
+            return
+
+
+class Step:
+    """A step that has been built, prepared for its lane and warmed up. `birth` holds what is told of that.
+
+    Raises whatever the benchmark or the mode raises, and `NonFinite` when the output holds NaN or infinity.
+    """
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        import torch
+
+        self._torch = torch
+        self._device = str(order["device"])
+        self._seed = int(order["seed"])
+        self._reset_peak()
+        torch.set_num_threads(int(order["threads"]))
+        torch.set_num_interop_threads(1)
+        torch.manual_seed(self._seed)
+        request = benchmark.Request(order["type"], self._device, order["size"], self._seed)
+        mode = lanes.MODES[order["mode"]]
+        workload = mode.prepare(benchmark.load(order["suite"])[order["benchmark"]].build(request), request)
+        self._step = lanes.step_of(workload, request)
+        self._clock = clock_for(self._device)
+        self._extra: Callable[[], None] | None = None
+        gc.collect()
+        # What lives now lives for ever: the collector need not look at it again.
+        gc.freeze()
+        gc.disable()
+        first, output = self._timed()
+        check_finite(output)
+        del output
+        warmup = self._warm_up(int(order["warmup_steps"]), float(order["warmup_seconds"]))
+        steady = statistics.median(warmup[-WINDOW:])
+        if fraction := float(order.get("inject", 0.0)):
+            self._extra = extra_work(torch, self._device, fraction, lambda: self._timed()[0])
+        self.birth: dict[str, Any] = {
+            "items": workload.items,
+            "first_seconds": first,
+            "warmup_seconds": warmup,
+            "step_seconds": steady,
+            "compile_seconds": max(0.0, first - steady) if mode.compiles else None,
+        }
+
+    def _reset_peak(self) -> None:
+        if self._device.startswith("cuda"):
+            self._torch.cuda.reset_peak_memory_stats()
+            return
+        try:
+            # A fork inherits its parent's high-water mark; 5 resets it (proc(5)).
+            with pathlib.Path("/proc/self/clear_refs").open("w") as file:
+                file.write("5")
+        except OSError:
+            pass
+
+    def _timed(self) -> tuple[float, Any]:
+        clock = self._clock
+        clock.start()
+        output = self._step(clock)
+        if self._extra is not None:
+            self._extra()
+        clock.stop()
+        return clock.elapsed, output
+
+    def _warm_up(self, most: int, seconds: float) -> list[float]:
+        taken: list[float] = []
+        deadline = time.monotonic() + seconds
+        while len(taken) < most:
+            taken.append(self._timed()[0])
+            if len(taken) >= 2 * WINDOW and is_steady(taken):
+                break
+            if len(taken) >= WINDOW and time.monotonic() > deadline:
+                break
+        return taken
+
+    def sample(self, steps: int, settle: int) -> dict[str, Any]:
+        """Time `steps` steps after `settle` untimed ones; times are means in seconds per step.
+
+        The settling steps refill the caches that another lane has emptied: what is measured is a step of a busy
+        process.
+        """
+        if gc.get_count()[0] > 10_000:
+            gc.collect()
+        self._torch.manual_seed(self._seed)
+        for _ in range(settle):
+            self._step(self._clock)
+        total, phases = 0.0, {}
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        for _ in range(steps):
+            total += self._timed()[0]
+            for phase, seconds in self._clock.phases.items():
+                phases[phase] = phases.get(phase, 0.0) + seconds
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "seconds": total / steps,
+            "phases": {phase: seconds / steps for phase, seconds in phases.items()},
+            "faults": (after.ru_minflt - before.ru_minflt) / steps,
+            "switches": after.ru_nivcsw - before.ru_nivcsw,
+        }
+
+    def farewell(self) -> dict[str, Any]:
+        """One last check of the output, and the peak memory in bytes."""
+        check_finite(self._timed()[1])
+        return {"peak_memory_bytes": self._peak()}
+
+    def _peak(self) -> int | None:
+        if self._device.startswith("cuda"):
+            return int(self._torch.cuda.max_memory_allocated())
+        try:
+            with pathlib.Path("/proc/self/status").open() as file:
+                line = next(line for line in file if line.startswith("VmHWM:"))
+        except (OSError, StopIteration):
+            return None
+        return int(line.split()[1]) * 1024
+
+
+def is_steady(seconds: list[float]) -> bool:
+    """Whether the last two windows of warm-up steps agree, so that the trend of warming up is over."""
+    last, before = seconds[-WINDOW:], seconds[-2 * WINDOW : -WINDOW]
+    return statistics.median(last) >= (1 - STEADY) * statistics.median(before)
+
+
+class NonFinite(Exception):
+    """The output of a step holds NaN or infinity."""
+
+
+def check_finite(output: Any) -> None:
+    """Raise `NonFinite` when a floating-point tensor anywhere in `output` holds NaN or infinity."""
+    import torch
+
+    for tensor in _tensors(output, torch.Tensor):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinity"
+            raise NonFinite(f"the output of the step holds {kind}")
+
+
+def _tensors(value: Any, kind: type) -> Iterable[Any]:
+    if isinstance(value, kind):
+        yield value.detach()
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item, kind)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item, kind)
+
+
+def extra_work(torch: Any, device: str, fraction: float, step_seconds: Callable[[], float]) -> Callable[[], None]:
+    """A function that does real extra work worth `fraction` of a step: so many small matrix products.
+
+    Their number is fixed here, by timing step and products in turn, so that the work is the same at every later step
+    and a disturbance of the machine does not scale it away.
+    """
+    a, b = torch.randn(24, 24, device=device), torch.randn(24, 24, device=device)
+    c = torch.empty(24, 24, device=device)
+    product = torch.mm
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            product(a, b, out=c)
+
+    def seconds_of(count: int) -> float:
+        clock: Clock = clock_for(device)
+        clock.start()
+        work(count)
+        clock.stop()
+        return clock.elapsed
+
+    with torch.inference_mode(False), torch.no_grad():
+        seconds_of(200)
+        count = max(1, round(fraction * step_seconds() / (statistics.median(seconds_of(200) for _ in range(5)) / 200)))
+        ratios = [seconds_of(count) / step_seconds() for _ in range(9)]
+    final = max(1, round(count * fraction / statistics.median(ratios)))
+
+    def extra() -> None:
+        with torch.no_grad():
+            work(final)
+
+    return extra
+
+
+_OOM_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    text = f"{type(error).__name__}: {error}".strip()
+    return {
+        "event": "failed",
+        "status": _status(error, text),
+        "reason": text[:MAXIMUM_TEXT],
+        "traceback": "".join(traceback.format_exception(error))[-MAXIMUM_TEXT:],
+    }
+
+
+def _status(error: BaseException, text: str) -> str:
+    if isinstance(error, NonFinite):
+        return "fail_accuracy"
+    exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in _OOM_WORDS)
+    return "OOM" if exhausted else "fail_to_run"
+
+
+def _send(channel: socket.socket, message: Mapping[str, Any]) -> None:
+    try:
+        channel.send(json.dumps(message).encode())
+    except OSError:
+        # The coordinator is gone; nobody is left to tell.
+        os._exit(1)
+
+
+def _receive(channel: socket.socket) -> dict[str, Any] | None:
+    data = channel.recv(MAXIMUM_PACKET)
+    return json.loads(data) if data else None
