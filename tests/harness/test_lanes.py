@@ -1,0 +1,182 @@
+import copy
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import harness.lanes
+from harness.benchmark import Request, Workload
+from harness.clock import CpuClock
+from harness.lanes import MODES, Lane, step_of
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+
+EVAL = Request("eval", "cpu", {})
+TRAIN = Request("train", "cpu", {})
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, x, scale=1.0):
+        return self.layer(x) * scale
+
+
+@pytest.fixture
+def workload():
+    torch.manual_seed(0)
+    model = Net()
+    return Workload(
+        model=model,
+        inputs=(torch.randn(3, 4),),
+        items=3,
+        loss=lambda output: output.square().mean(),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+    )
+
+
+def test_a_lane_is_written_mode_at_build():
+    assert str(Lane("eager", "head")) == "eager@head"
+
+
+def test_lanes_sort_and_serve_as_keys():
+    lanes = {Lane("jit", "base"), Lane("eager", "head"), Lane("eager", "base"), Lane("eager", "base")}
+    assert [str(lane) for lane in sorted(lanes)] == ["eager@base", "eager@head", "jit@base"]
+
+
+def test_every_mode_stands_under_its_own_name_and_says_what_it_is():
+    assert {"eager", "inductor", "jit"} <= set(MODES)
+    for name, mode in MODES.items():
+        assert mode.name == name
+        assert mode.summary
+        # A hyphen separates model, device and mode in a test's name; a comma separates modes on the command line.
+        assert not set(name) & set("-[], @\n")
+
+
+def test_only_eager_starts_without_a_compilation():
+    assert [name for name, mode in MODES.items() if not mode.compiles] == ["eager"]
+
+
+def test_eager_leaves_the_workload_as_it_is(workload):
+    assert MODES["eager"].prepare(workload, EVAL) is workload
+
+
+@pytest.mark.parametrize("mode", ["inductor", "jit"])
+@pytest.mark.parametrize("request_", [EVAL, TRAIN], ids=["eval", "train"])
+def test_preparing_replaces_the_model_and_leaves_the_built_workload_alone(workload, mode, request_):
+    model = workload.model.train(request_.training)
+    prepared = MODES[mode].prepare(workload, request_)
+    assert workload.model is model
+    assert prepared.model is not model
+    assert (prepared.inputs, prepared.items) == (workload.inputs, workload.items)
+    assert (prepared.loss, prepared.optimizer) == (workload.loss, workload.optimizer)
+
+
+def test_inductor_shares_the_parameters_the_optimizer_updates(workload):
+    prepared = MODES["inductor"].prepare(workload, TRAIN)
+    assert [id(p) for p in prepared.model.parameters()] == [id(p) for p in workload.model.parameters()]
+
+
+def test_jit_for_eval_is_frozen_and_computes_the_same(workload):
+    workload.model.eval()
+    prepared = MODES["jit"].prepare(workload, EVAL)
+    assert isinstance(prepared.model, torch.jit.ScriptModule)
+    assert not list(prepared.model.parameters())
+    torch.testing.assert_close(step_of(prepared, EVAL)(CpuClock()), step_of(workload, EVAL)(CpuClock()))
+
+
+def test_jit_for_training_trains_the_same_parameters(workload):
+    twin = copy.deepcopy(workload.model)
+    eager = Workload(twin, workload.inputs, 3, loss=workload.loss, optimizer=torch.optim.SGD(twin.parameters(), lr=0.1))
+    step_of(eager, TRAIN)(CpuClock())
+    step_of(MODES["jit"].prepare(workload, TRAIN), TRAIN)(CpuClock())
+    torch.testing.assert_close(workload.model.layer.weight, twin.layer.weight)
+
+
+def test_an_eval_step_passes_keywords_and_records_no_gradients(workload):
+    plain = step_of(workload, EVAL)(CpuClock())
+    workload.keywords = {"scale": 2.0}
+    doubled = step_of(workload, EVAL)(CpuClock())
+    torch.testing.assert_close(doubled, 2 * plain)
+    assert doubled.is_inference()
+
+
+def test_an_eval_step_needs_neither_loss_nor_optimizer_and_marks_no_phase(workload):
+    clock = CpuClock()
+    clock.start()
+    step_of(Workload(workload.model, workload.inputs, 3), EVAL)(clock)
+    clock.stop()
+    assert clock.phases == {}
+
+
+def test_a_train_step_marks_forward_backward_and_update(workload):
+    clock = CpuClock()
+    clock.start()
+    step_of(workload, TRAIN)(clock)
+    clock.stop()
+    assert list(clock.phases) == ["forward", "backward", "update"]
+
+
+def test_a_train_step_does_what_is_written_by_hand(workload):
+    model = copy.deepcopy(workload.model)
+    loss = (model(*workload.inputs)).square().mean()
+    loss.backward()
+    by_hand = [(p - 0.1 * p.grad).detach() for p in model.parameters()]
+
+    value = step_of(workload, TRAIN)(CpuClock())
+
+    torch.testing.assert_close(value.detach(), loss.detach())
+    torch.testing.assert_close([p.detach() for p in workload.model.parameters()], by_hand)
+
+
+def test_a_train_step_passes_keywords(workload):
+    plain = step_of(workload, TRAIN)
+    workload.optimizer.param_groups[0]["lr"] = 0.0
+    once = plain(CpuClock()).detach()
+    workload.keywords = {"scale": 2.0}
+    torch.testing.assert_close(step_of(workload, TRAIN)(CpuClock()).detach(), 4 * once)
+
+
+def test_gradients_do_not_accumulate_over_steps(workload):
+    workload.optimizer.param_groups[0]["lr"] = 0.0
+    step = step_of(workload, TRAIN)
+    step(CpuClock())
+    first = workload.model.layer.weight.grad.clone()
+    step(CpuClock())
+    torch.testing.assert_close(workload.model.layer.weight.grad, first)
+
+
+@pytest.mark.parametrize("missing", ["loss", "optimizer"])
+def test_a_train_step_without_loss_or_optimizer_is_refused_before_it_is_timed(workload, missing):
+    setattr(workload, missing, None)
+    with pytest.raises(ValueError, match="a loss and an optimizer"):
+        step_of(workload, TRAIN)
+
+
+@pytest.mark.parametrize("request_", [EVAL, TRAIN], ids=["eval", "train"])
+def test_a_step_of_its_own_gets_the_prepared_workload_and_the_clock(workload, request_):
+    seen = []
+
+    def own(given, clock):
+        seen.append((given, clock))
+        return torch.ones(1)
+
+    workload.step = own
+    prepared = MODES["inductor"].prepare(workload, request_)
+    clock = CpuClock()
+    assert step_of(prepared, request_)(clock).item() == 1
+    assert seen == [(prepared, clock)]
+
+
+def test_the_table_of_lanes_is_read_without_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, harness.lanes, harness.clock; print('torch' in sys.modules)"],
+        cwd=pathlib.Path(harness.lanes.__file__).resolve().parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "False", done.stderr
