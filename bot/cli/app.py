@@ -1,0 +1,64 @@
+"""The table of commands, and the main help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from bot.cli.boundary import EXIT_CODES
+from bot.cli.commands import bench, calibrate, compare, judge, listing, reference, report, run, schema, score
+
+_HELP = """Tells whether a change made a model slower, and how sure that is.
+
+Measures the same step in two builds, interleaved on the same CPU cores in many fresh processes, and judges the ratio
+with its confidence interval. `torchwarden bench --base current --head name=/path/to/python` does all of it.
+"""
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
+
+# Plain text: rich's boxes take longer to import than the whole command line takes to answer.
+app = typer.Typer(
+    name="torchwarden",
+    help=_HELP,
+    epilog=_EPILOG,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": listing.list_tests,
+    "run": run.run,
+    "judge": judge.judge,
+    "report": report.report,
+    "bench": bench.bench,
+    "calibrate": calibrate.calibrate,
+    "compare": compare.compare,
+    "score": score.score,
+    "schema": schema.schema,
+}
+
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(reference.app, name="reference")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from harness import __version__
+
+        print(f"torchwarden {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `torchwarden` itself; its help is `_HELP`."""

@@ -1,0 +1,136 @@
+"""`torchwarden reference`: look at stored norms, take new ones from a run, compare two files."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli import destinations
+
+if TYPE_CHECKING:
+    from bot.reference import Header
+    from harness.records import Run
+
+app = typer.Typer(
+    help="Show, update and compare stored norms (reference YAML).", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command()
+def show(path: Annotated[pathlib.Path, typer.Argument(metavar="YAML")]) -> None:
+    """Show norms, spreads and the share of each test in the score."""
+    from bot import numbers
+    from bot import reference as references
+
+    stored = references.load(path)
+    if stored.header is not None:
+        for field in stored.header.__struct_fields__:
+            if (value := getattr(stored.header, field)) is not None:
+                print(f"{field}: {value}")
+    width = max(len(name) for name in stored.tests)
+    print(f"{'test':<{width}}  {'norm':>9}  {'spread':>7}  {'launches':>8}  {'threshold':>9}  {'weight':>7}")
+    for row in references.rows(stored):
+        entry = row.entry
+        spread = "" if entry.spread is None else numbers.percent(entry.spread)
+        limit = "" if entry.threshold is None else numbers.setting(entry.threshold)
+        launches = "" if entry.launches is None else str(entry.launches)
+        share = numbers.percent(row.weight)
+        seconds = numbers.seconds(entry.norm)
+        print(f"{row.test:<{width}}  {seconds:>9}  {spread:>7}  {launches:>8}  {limit:>9}  {share:>7}")
+
+
+@app.command()
+def update(
+    runs: Annotated[list[pathlib.Path], typer.Argument(metavar="RUN...", help="A run file, or all shards of one run.")],
+    reference: Annotated[pathlib.Path, typer.Option("--reference", metavar="YAML", help="File to change or to make.")],
+    lane: Annotated[
+        str | None, typer.Option("--lane", metavar="BUILD", help="Build whose figures to take (default: the head).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference and write nothing.")] = False,
+) -> None:
+    """Take norms from a run into a reference, printing the difference.
+
+    Refuses a run in which a planned test failed, is inconclusive or has no result. Tests that were skipped are left
+    out. Comments and order of the file stay.
+    """
+    from bot import comparison
+    from bot import reference as references
+    from harness import records
+
+    if not dry_run:
+        destinations.check(reference)
+    run = records.join(runs)
+    run = _on_lane(run, lane, runs[0])
+    _refuse_incomplete(run, runs[0])
+    measured = [one for one in comparison.measured(run) if one.status != "skip"]
+    entries = references.entries_from_measured(measured)
+    old = references.read_text(reference) if reference.exists() else None
+    new = references.updated_text(old, entries, _header(run), str(reference))
+    difference = references.diff_text(old or "", new, reference.name)
+    print(difference or f"{reference} holds these norms already", end="" if difference else "\n")
+    if not dry_run and new != old:
+        destinations.write(reference, new)
+
+
+@app.command()
+def diff(
+    old: Annotated[pathlib.Path, typer.Argument(metavar="OLD")],
+    new: Annotated[pathlib.Path, typer.Argument(metavar="NEW")],
+) -> None:
+    """Compare the norms of two files, test by test."""
+    from bot import numbers
+    from bot import reference as references
+
+    changes = references.diff(references.load(old), references.load(new))
+    for change in changes:
+        before, after = (entry.norm if entry else None for entry in (change.old, change.new))
+        amount = f"  {numbers.signed_percent(change.change)}" if change.change else ""
+        times = numbers.transition(before, after) if before and after else numbers.seconds(before or after)
+        print(f"{change.kind:<7}  {change.test}  {times}{amount}")
+    if not changes:
+        print("no difference")
+
+
+def _on_lane(run: Run, build: str | None, path: pathlib.Path) -> Run:
+    """The run as if `build` were its head. Raises UserError when it has no such build."""
+    import msgspec
+
+    from harness.errors import UserError
+
+    if build is None:
+        return run
+    names = [one.name for one in run.header.builds]
+    if build not in names:
+        raise UserError(f"{path} has no build {build!r}; choose {' or '.join(names)}")
+    plan = msgspec.structs.replace(run.header.plan, head=build)
+    return msgspec.structs.replace(run, header=msgspec.structs.replace(run.header, plan=plan))
+
+
+def _refuse_incomplete(run: Run, path: pathlib.Path) -> None:
+    from bot.testname import listed
+    from harness.errors import UserError
+
+    if run.missing:
+        raise UserError(
+            f"{path} has no result for {len(run.missing)} of its {len(run.header.plan.tests)} planned tests "
+            f"({listed(run.missing)}), so it cannot become a reference; go on with --resume, or name all shards"
+        )
+
+
+def _header(run: Run) -> Header:
+    from bot.reference import Header
+
+    plan, machine = run.header.plan, run.header.machine
+    build = next((one for one in run.header.builds if one.name == plan.head), None)
+    return Header(
+        machine=machine.name,
+        fingerprint=machine.fingerprint,
+        build=plan.head,
+        torch=build.torch_version if build else None,
+        date=run.header.started,
+        run_id=run.header.run,
+        size=plan.size,
+        threads=plan.threads,
+    )

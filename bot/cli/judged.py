@@ -1,0 +1,49 @@
+"""From the options of a judgement to a verdict: shared by `judge` and `bench`."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from bot import replay
+from bot.cli import quantities
+from bot.cli.options import Judging
+from bot.policy import RULES
+from bot.verdict import EXIT_CODES, Policy, Verdict
+from harness import records
+
+
+def policy_of(judging: Judging, threshold: float) -> Policy:
+    """The policy that the options describe, with `threshold` (a fraction) per test. Raises UserError."""
+    return Policy(
+        name=quantities.known(judging.policy, RULES, "policy"),
+        threshold=threshold,
+        score_threshold=quantities.percentage(judging.score_threshold, "--score-threshold"),
+        false_discovery_rate=quantities.percentage(judging.fdr, "--fdr"),
+    )
+
+
+def judge(
+    runs: Sequence[pathlib.Path], judging: Judging, *, reference: pathlib.Path | None, threshold: str | None
+) -> Verdict:
+    """The verdict on run files. Without `threshold` the one holds that the run was measured for. Raises UserError."""
+    policy_of(judging, Policy().threshold)
+    if threshold is not None:
+        limit = quantities.percentage(threshold, "--threshold")
+    else:
+        limit = _header(runs[0]).plan.threshold
+    return replay.judge_files(runs, policy=policy_of(judging, limit), reference=reference)
+
+
+def _header(path: pathlib.Path) -> records.Header:
+    header = next(records.read_lines(path))
+    assert isinstance(header, records.Header), "read_lines yields a header first"
+    return header
+
+
+def verified(path: pathlib.Path, inputs: Sequence[pathlib.Path]) -> int:
+    """Derive the verdict in `path` again, say that it holds, and return its exit code. Raises UserError."""
+    folders = list(dict.fromkeys(one if one.is_dir() else one.parent for one in inputs))
+    verdict = replay.verify(path, folders)
+    print(f"{path} follows from its inputs; its outcome is {verdict.outcome}")
+    return EXIT_CODES[verdict.outcome]

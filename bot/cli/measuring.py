@@ -1,0 +1,199 @@
+"""From options to a session that can be measured, and through it: shared by `run`, `bench` and `calibrate`.
+
+Promises that everything a user can get wrong is found before anything is measured, the cheap checks first, and that a
+run which could not begin leaves no file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bot.cli import quantities
+from bot.cli.options import Builds, Method, Selection
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.plan import Group
+    from harness.records import Build, Machine, Plan
+    from harness.session import Session
+
+BASE, HEAD = "base", "head"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What became of a run: where it is, whether it came to its end, and its tests by status."""
+
+    path: pathlib.Path
+    finished: bool
+    statuses: dict[str, int]
+
+
+def prepare(selection: Selection, builds: Builds, method: Method, *, command: str, tests: int | None = None) -> Session:
+    """The session that these options ask for, with every check made.
+
+    With `tests`, at most that many groups are kept, spread evenly over the selection. Raises UserError.
+    """
+    from harness import allocators, machine, plan, records, session
+
+    budget = quantities.duration(method.budget, "--budget")
+    step_timeout = quantities.duration(method.step_timeout, "--step-timeout")
+    precision = quantities.percentage(method.precision, "--precision")
+    threshold = quantities.percentage(method.threshold, "--threshold")
+    types = quantities.words(selection.type, "--type")
+    modes = quantities.words(selection.modes, "--modes")
+    suites = tuple(dict.fromkeys(selection.suite))
+    cpus = machine.choose_cpus(method.threads, quantities.cpus(method.cpus) if method.cpus is not None else ())
+    allocators.environment(method.allocator)
+    names = _names(builds)
+    found: tuple[Build, ...] | None = None
+    if any(suite.endswith(".py") for suite in suites):
+        # A user's suite is read by the build's own interpreter, so that one has to be sound first.
+        found = _resolve(builds, names, selection.device)
+    python = found[-1].python if found else None
+    groups = plan.select(
+        suites,
+        plan.describe_suites(suites, python, dict(os.environ)),
+        types=types,
+        modes=modes,
+        device=selection.device,
+        size=selection.size,
+        only=selection.only,
+    )
+    if tests is not None:
+        groups = _spread([group for group in groups if group.modes], tests)
+    inject = plan.parse_injections(method.inject or [], groups)
+    found = found or _resolve(builds, names, selection.device)
+    planned = records.Plan(
+        suites=suites,
+        tests=(),
+        types=types,
+        modes=modes,
+        head=names[-1],
+        base=names[0] if builds.base is not None else None,
+        device=selection.device,
+        size=selection.size,
+        threads=method.threads,
+        cpus=cpus,
+        seed=method.seed,
+        allocator=method.allocator,
+        nurseries=method.nurseries,
+        inject=inject,
+        budget_seconds=budget,
+        step_timeout_seconds=step_timeout,
+        half_width=precision,
+        threshold=threshold,
+    )
+    return session.Session(
+        plan=session.plan_with_tests(planned, groups),
+        groups=groups,
+        builds=found,
+        machine=this_machine(method.machine_name),
+        environment=dict(os.environ),
+        folder=pathlib.Path(tempfile.gettempdir()),
+        command=command,
+    )
+
+
+def command_line() -> str:
+    """The command as it was typed, for the header of a run."""
+    return shlex.join(["torchwarden", *sys.argv[1:]])
+
+
+def this_machine(name: str | None = None) -> Machine:
+    """This machine, with the noise floor that was calibrated for it, if any."""
+    from bot import calibration
+    from harness import machine
+
+    described = machine.describe(name)
+    known = calibration.load(state_folder(), described.fingerprint)
+    return described if known is None else msgspec.structs.replace(described, noise_floor=known.noise_floor)
+
+
+def state_folder() -> pathlib.Path:
+    """Where calibrations are kept between runs (XDG Base Directory Specification)."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    home = pathlib.Path(given) if given.startswith("/") else pathlib.Path.home() / ".local" / "state"
+    return home / "torchwarden"
+
+
+def measure(session: Session, path: pathlib.Path, *, resume: bool = False) -> Measured:
+    """Measure the session into `path`, showing progress on stderr. Raises UserError."""
+    from bot.cli import progress
+    from harness import records
+    from harness.session import run
+
+    existed = path.exists()
+    try:
+        with progress.watching(session.plan) as observer:
+            finished = run(session, path, observer, resume=resume)
+    except BaseException:
+        if not existed:
+            _discard_unless_begun(path)
+        raise
+    statuses: dict[str, int] = {}
+    for test in records.read(path).tests:
+        statuses[test.status] = statuses.get(test.status, 0) + 1
+    return Measured(path, finished, statuses)
+
+
+def _discard_unless_begun(path: pathlib.Path) -> None:
+    """Remove a run file that holds no test: it would be in the way of the next attempt, and there is nothing in it."""
+    from harness import records
+
+    with contextlib.suppress(UserError, OSError):
+        if records.read(path).tests:
+            return
+    path.unlink(missing_ok=True)
+
+
+def _names(builds: Builds) -> tuple[str, ...]:
+    """Names of the builds, the head last. Raises UserError when both are the same."""
+    given = [(builds.base, BASE)] if builds.base is not None else []
+    names = tuple(_name(specification, default) for specification, default in [*given, (builds.head, HEAD)])
+    if len(set(names)) < len(names):
+        raise UserError(f"base and head are both named {names[0]!r}; give one another name, such as new=PATH")
+    return names
+
+
+def _name(specification: str, default: str) -> str:
+    name, separator, _ = specification.rpartition("=")
+    return name if separator else default
+
+
+def _resolve(builds: Builds, names: Sequence[str], device: str) -> tuple[Build, ...]:
+    """The builds, base first; an interpreter that serves for both is asked once, for that takes seconds."""
+    from harness.builds import resolve
+
+    environment = dict(os.environ)
+    head = resolve(builds.head, HEAD, environment, device=device)
+    if builds.base is None:
+        return (head,)
+    same = builds.base.rpartition("=")[2] == builds.head.rpartition("=")[2]
+    # A name that was given has to pass the check that `resolve` makes of it.
+    if same and names[0] == BASE:
+        return msgspec.structs.replace(head, name=BASE), head
+    return resolve(builds.base, BASE, environment, device=device), head
+
+
+def _spread(groups: Sequence[Group], count: int) -> list[Group]:
+    if len(groups) <= count:
+        return list(groups)
+    return [groups[number * len(groups) // count] for number in range(count)]
+
+
+def summary(measured: Measured, plan: Plan) -> str:
+    """What became of a run in one line: `14 of 16 tests measured, 1 timeout, 1 skip`."""
+    others = [f"{count} {status}" for status, count in measured.statuses.items() if status != "pass"]
+    passed = f"{measured.statuses.get('pass', 0)} of {len(plan.tests)} tests measured"
+    return ", ".join([passed, *others])

@@ -1,0 +1,136 @@
+"""Groups of options that several commands share, and how they become parameters of a command.
+
+Promises that an option means the same wherever it appears: its name, default, help and parsing are written once, as a
+field of a frozen dataclass. `@flattened` turns each parameter of such a type into its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import pathlib
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+MEASURED, BUILDS, METHOD = "What is measured", "Builds", "How it is measured"
+
+Reference = Annotated[pathlib.Path | None, typer.Option("--reference", metavar="YAML", help="Stored norms.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which tests of which suites."""
+
+    suite: Annotated[
+        list[str], typer.Option("--suite", metavar="S", help="A built-in suite, or a file my_suite.py. Repeatable.")
+    ] = dataclasses.field(default_factory=lambda: ["smoke"])
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
+    ] = None
+    type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types: eval, train.")] = "eval,train"
+    modes: Annotated[str, typer.Option("--modes", metavar="LIST", help="Modes, see `torchwarden list`.")] = "eager"
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="cpu or cuda.")] = "cpu"
+    size: Annotated[str, typer.Option("--size", metavar="S", help="Size of models and inputs.")] = "small"
+
+
+@dataclasses.dataclass(frozen=True)
+class Builds:
+    """Which builds."""
+
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="BUILD",
+            help="Build to compare with: current, or a Python interpreter as path or name=path. Without it, one build.",
+        ),
+    ] = None
+    head: Annotated[str, typer.Option("--head", metavar="BUILD", help="Build that is judged, named as --base.")] = (
+        "current"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How tests are measured."""
+
+    threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads of a step.")] = 1
+    cpus: Annotated[
+        str | None, typer.Option("--cpus", metavar="LIST", help="CPUs to pin to, such as 2,3 (default: the last ones).")
+    ] = None
+    budget: Annotated[str, typer.Option("--budget", metavar="TIME", help="Most time per test, such as 60s.")] = "30s"
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="PERCENT", help="Half-width of the interval at which to stop.")
+    ] = "1%"
+    threshold: Annotated[
+        str, typer.Option("--threshold", metavar="PERCENT", help="Change of a test that counts as a signal.")
+    ] = "7%"
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Order of rounds.")] = 1337
+    allocator: Annotated[
+        str, typer.Option("--allocator", metavar="NAME", help="keep, system, jemalloc or tcmalloc.")
+    ] = "keep"
+    nurseries: Annotated[
+        int, typer.Option("--nurseries", metavar="N", min=1, max=64, help="Preloaded processes per build.")
+    ] = 6
+    step_timeout: Annotated[
+        str, typer.Option("--step-timeout", metavar="TIME", help="A step that takes longer has hung.")
+    ] = "120s"
+    inject: Annotated[
+        list[str] | None,
+        typer.Option("--inject", metavar="TEST=10%", help="Slow a test of the head by real extra work. Repeatable."),
+    ] = None
+    machine_name: Annotated[
+        str | None, typer.Option("--machine-name", metavar="NAME", help="Name of this machine (default: host name).")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Judging:
+    """By which rule."""
+
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="NAME", help="torchwarden (size and evidence) or v1 (size only).")
+    ] = "torchwarden"
+    score_threshold: Annotated[
+        str, typer.Option("--score-threshold", metavar="PERCENT", help="Change of the score that is a signal.")
+    ] = "1%"
+    fdr: Annotated[str, typer.Option("--fdr", metavar="PERCENT", help="False discoveries allowed among signals.")] = (
+        "5%"
+    )
+
+
+def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with every parameter that is a dataclass replaced by that class's fields, as typer wants them."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if not (isinstance(hints[name], type) and dataclasses.is_dataclass(hints[name])):
+            parameters.append(
+                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name]),
+            )
+            continue
+        groups[name] = hints[name]
+        kinds = get_type_hints(hints[name], include_extras=True)
+        for field in dataclasses.fields(hints[name]):
+            made = field.default_factory
+            default = field.default if made is dataclasses.MISSING else made()
+            parameters.append(
+                inspect.Parameter(
+                    field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[field.name]
+                )
+            )
+
+    @functools.wraps(command)
+    def call(**values: Any) -> Any:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+        return command(**values)
+
+    del call.__wrapped__
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call

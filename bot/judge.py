@@ -1,0 +1,347 @@
+"""From a run to a verdict: which tests became slower, and how sure that is.
+
+Promises design section 3. Every test of the plan gets an entry, except those that the registry foresees as impossible
+(status `skip`), which are no alarm and are named in the warnings. A test that is missing, failed or undecided never
+counts as a pass, and a run in which nothing could be compared is inconclusive. The verdict depends on what the run
+holds, not on the order of its tests or shards.
+
+There are two sources. With base and head lanes in the run, head against base decides; a reference then says which tests
+the score is made of, and how far the machine has drifted. Without base lanes, the run is compared with the reference.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bot import cautions, numbers, reproduce, score
+from bot import comparison as comparisons
+from bot import policy as policies
+from bot.comparison import Comparison
+from bot.policy import Conclusion, Evidence, Rule
+from bot.reference import Entry, Reference
+from bot.speedup import speedups
+from bot.taskmap import TASKS
+from bot.testname import canonical, parse_test_name
+from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, TestVerdict, Verdict
+from harness import __version__, stats
+from harness.records import LaneRecord, Run, Status, Test
+
+LONGEST_STDERR = 4000
+"""Characters of a failed test's stderr that a verdict keeps, from its end."""
+
+_FAILURES: frozenset[Status] = frozenset({"fail_accuracy", "fail_to_run", "OOM", "timeout", "crash"})
+_DECIDED: frozenset[Outcome] = frozenset({"regressed", "improved", "unchanged"})
+_OPEN: frozenset[Outcome] = frozenset({"inconclusive", "failed", "missing"})
+
+
+def judge(
+    run: Run,
+    *,
+    policy: Policy | None = None,
+    reference: Reference | None = None,
+    inputs: Sequence[Input] = (),
+) -> Verdict:
+    """The verdict on a run, against its own base lanes or else against a reference.
+
+    `inputs` names the files that `run` and `reference` came from, for `bot.replay`. Raises UserError for a policy that
+    cannot be meant, a test whose name is not in V1's grammar, and seconds that no step can take.
+    """
+    policy = Policy() if policy is None else policy
+    norms = None if reference is None else {canonical(name): entry for name, entry in reference.tests.items()}
+    case = _Case(run, policy, policies.rule(policy), norms)
+    tests = sorted(run.tests, key=lambda test: test.test)
+    drafts = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
+    entries = sorted([*_concluded(case, drafts), *_absent(case)], key=lambda entry: entry.test)
+    scored = _scored(case, drafts, entries)
+    detectable = [entry.detectable for entry in entries if entry.detectable is not None]
+    header = run.header
+    return Verdict(
+        tool_version=__version__,
+        run=header.run,
+        started=header.started,
+        elapsed_seconds=_elapsed(run),
+        policy=policy,
+        inputs=tuple(inputs),
+        outcome=outcome_of_all(entries, scored, complete=run.complete or not case.rule.names_absent),
+        tests=tuple(entries),
+        score=scored,
+        speedups=speedups(tests, policy.confidence),
+        detectable=statistics.median(detectable) if detectable else None,
+        detectable_worst=max(detectable, default=None),
+        machine=header.machine,
+        builds=header.builds,
+        plan=header.plan,
+        reproduce=reproduce.command(header, [entry.test for entry in entries if entry.signal]),
+        warnings=tuple(
+            cautions.of_run(
+                run,
+                skipped={test.test: test.reason for test in tests if test.status == "skip"},
+                drifts=[draft.drift for draft in drafts if draft.drift is not None],
+                drift_limit=policy.score_threshold,
+                reference=reference.header if reference else None,
+                referenced=reference is not None,
+            )
+        ),
+    )
+
+
+def outcome_of_all(entries: Iterable[TestVerdict], score: ScoreVerdict | None, *, complete: bool) -> Outcome:
+    """The outcome of the whole, one of regressed, inconclusive, improved, unchanged; the first that holds.
+
+    `complete` says that the run came to its end. A score that is itself undecided does not make the whole so: its tests
+    say what could not be seen.
+    """
+    found = {entry.outcome for entry in entries}
+    signal = score.outcome if score is not None else "unchanged"
+    if "regressed" in found or signal == "regressed":
+        return "regressed"
+    if not complete or found & _OPEN or not found & _DECIDED:
+        return "inconclusive"
+    return "improved" if "improved" in found or signal == "improved" else "unchanged"
+
+
+def exit_code(verdict: Verdict) -> int:
+    """The exit code of `judge` and `bench`: 0 nothing to report, 1 regression, 3 inconclusive."""
+    return EXIT_CODES[verdict.outcome]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is judged, and by what. `norms` is the reference's entries by canonical name, None without a reference."""
+
+    run: Run
+    policy: Policy
+    rule: Rule
+    norms: Mapping[str, Entry] | None
+
+    def norm(self, test: str) -> Entry | None:
+        return self.norms.get(canonical(test)) if self.norms is not None else None
+
+    def threshold(self, test: str) -> float:
+        entry = self.norm(test)
+        return self.policy.threshold if entry is None or entry.threshold is None else entry.threshold
+
+    @property
+    def against(self) -> str:
+        """What the run as a whole is compared with."""
+        base = self.run.header.plan.base
+        return base if base is not None else comparisons.REFERENCE if self.norms is not None else ""
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A test before false-discovery control. `settled` is an outcome that does not hang on figures.
+
+    `drift` compares the base lane with the stored norm.
+    """
+
+    test: Test
+    threshold: float
+    head: LaneRecord | None = None
+    base: LaneRecord | None = None
+    comparison: Comparison | None = None
+    drift: Comparison | None = None
+    settled: Conclusion | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _drafted(case: _Case, test: Test) -> list[_Draft]:
+    """The test's draft, or nothing where the policy does not report it."""
+    draft = _draft(case, test)
+    silent = draft.comparison is None or test.status != "pass"
+    return [] if silent and not case.rule.names_absent else [draft]
+
+
+def _draft(case: _Case, test: Test) -> _Draft:
+    threshold = case.threshold(test.test)
+    head, base = comparisons.head_lane(test, case.run), comparisons.base_lane(test, case.run)
+    if test.status in _FAILURES:
+        reason = f"{test.status}: {test.reason}" if test.reason else test.status
+        return _Draft(test, threshold, head, base, settled=Conclusion("failed", reason))
+    norm = case.norm(test.test)
+    compared, lack = _compared(case, head, base, norm)
+    drift = None
+    if base is not None and norm is not None and case.rule.intervals:
+        drift = comparisons.with_norm(base, norm, case.policy.confidence)
+    settled = None
+    if test.status == "inconclusive":
+        settled = Conclusion("inconclusive", test.reason or "the engine could not measure it well enough")
+    elif compared is None:
+        settled = lack
+    warnings: list[str] = []
+    if compared is not None and case.rule.intervals:
+        warnings += cautions.of_test(test, case.run.header.plan, compared)
+        if compared.against == comparisons.REFERENCE and norm is not None:
+            warnings += cautions.of_norm(norm)
+        if drift is not None:
+            warnings += cautions.of_drift(drift, threshold)
+    return _Draft(test, threshold, head, base, compared, drift, settled, tuple(warnings))
+
+
+def _compared(
+    case: _Case, head: LaneRecord | None, base: LaneRecord | None, norm: Entry | None
+) -> tuple[Comparison | None, Conclusion]:
+    """The comparison that the policy asks for, and what is to be concluded where it cannot be made."""
+    confidence, plan = case.policy.confidence, case.run.header.plan
+    if head is None:
+        return None, Conclusion("missing", "the run holds no lane of the head")
+    if plan.base is not None:
+        if base is None:
+            return None, Conclusion("new", "the base has no such lane")
+        lack = Conclusion("inconclusive", "base and head share no round")
+        if not case.rule.intervals:
+            return comparisons.of_means(head, base), lack
+        return comparisons.between_lanes(base, head, confidence), lack
+    if norm is None:
+        where = "there is nothing to compare with" if case.norms is None else "the reference has no norm for it"
+        return None, Conclusion("new", where)
+    lack = Conclusion("inconclusive", "the lane holds no sample")
+    if not case.rule.intervals:
+        return comparisons.of_means(head, norm), lack
+    return comparisons.with_norm(head, norm, confidence), lack
+
+
+def _concluded(case: _Case, drafts: Sequence[_Draft]) -> list[TestVerdict]:
+    """Entries of all drafts; false discoveries are controlled over those whose outcome hangs on their figures."""
+    p_values = {
+        draft.test.test: draft.comparison.p_value
+        for draft in drafts
+        if draft.settled is None and draft.comparison is not None and draft.comparison.p_value is not None
+    }
+    adjusted = stats.benjamini_hochberg([value for value in p_values.values() if value is not None])
+    q_values = dict(zip(p_values, adjusted, strict=True))
+    return [_entry(case, draft, q_values.get(draft.test.test)) for draft in drafts]
+
+
+def _entry(case: _Case, draft: _Draft, q_value: float | None) -> TestVerdict:
+    test, compared = draft.test, draft.comparison
+    plan = case.run.header.plan
+    if draft.settled is not None:
+        conclusion = draft.settled
+    else:
+        assert compared is not None, "a draft without a comparison is settled"
+        evidence = Evidence(compared.change, compared.low, compared.high, draft.threshold, q_value)
+        conclusion = case.rule.of_test(evidence, case.policy)
+    entry = TestVerdict(
+        test=test.test,
+        lane=f"{test.mode}@{plan.head}",
+        outcome=conclusion.outcome,
+        reason=conclusion.reason,
+        threshold=draft.threshold,
+        q_value=q_value,
+        head_seconds=comparisons.typical_seconds(draft.head) if draft.head else None,
+        base_figures=_figures(draft.base, case.norm(test.test)),
+        head_figures=_figures(draft.head),
+        stopped=test.stopped,
+        elapsed_seconds=test.elapsed_seconds,
+        health=test.health,
+        stderr=test.stderr[-LONGEST_STDERR:] if conclusion.outcome in _OPEN else "",
+        warnings=draft.warnings,
+    )
+    if compared is None:
+        return entry
+    signal = conclusion.outcome in ("regressed", "improved")
+    lanes = [lane for lane in (draft.base, draft.head) if lane is not None]
+    return msgspec.structs.replace(
+        entry,
+        against=compared.against,
+        change=compared.change,
+        low=compared.low,
+        high=compared.high,
+        base_seconds=compared.base_seconds,
+        head_seconds=compared.head_seconds,
+        p_value=compared.p_value,
+        detectable=compared.detectable,
+        launches=compared.launches,
+        samples=comparisons.samples(lanes) if signal else (),
+        phases=comparisons.phase_changes(draft.base, draft.head) if draft.base and draft.head else {},
+    )
+
+
+def _figures(lane: LaneRecord | None, norm: Entry | None = None) -> dict[str, float]:
+    found = comparisons.figures(lane) if lane is not None else {}
+    if norm is not None:
+        found["reference_seconds"] = norm.norm
+    return found
+
+
+def _absent(case: _Case) -> list[TestVerdict]:
+    """Entries of the planned tests that have no line."""
+    if not case.rule.names_absent:
+        return []
+    plan = case.run.header.plan
+    reason = "planned, but the run holds no result for it"
+    return [
+        TestVerdict(
+            test=name,
+            lane=f"{parse_test_name(name).mode}@{plan.head}",
+            outcome="missing",
+            reason=reason,
+            threshold=case.threshold(name),
+            base_figures=_figures(None, case.norm(name)),
+        )
+        for name in dict.fromkeys(case.run.missing)
+    ]
+
+
+def _scored(case: _Case, drafts: Sequence[_Draft], entries: Sequence[TestVerdict]) -> ScoreVerdict | None:
+    """The score of the head; None where no test can be scored.
+
+    What enters is each test's ratio to what it was compared with, also where a reference gives the weights: with a base
+    in the run, a machine that has drifted since does not move the score.
+    """
+    tasks = {parse_test_name(test.test).model: (test.category, test.domain) for test in case.run.tests}
+    sound = {
+        draft.test.test: draft.comparison
+        for draft in drafts
+        if draft.comparison is not None and draft.test.status == "pass"
+    }
+    then = {name: entry.norm for name, entry in (case.norms or {}).items()}
+    if case.norms is None:
+        then = {name: compared.base_seconds for name, compared in sound.items()}
+        # A test without figures has a weight all the same, which lowers the coverage; its seconds are never looked at.
+        # A model without a task would be a category of its own and distort the others' weights.
+        lost = (entry.test for entry in entries if entry.outcome in _OPEN and entry.test not in sound)
+        placed = {*tasks, *TASKS}
+        then |= {name: 1.0 for name in lost if parse_test_name(name).model in placed}
+    known = {canonical(name): seconds for name, seconds in then.items()}
+    shared = [name for name in sound if canonical(name) in known]
+    if not shared:
+        return None
+    ratios = {name: sound[name].log_ratio for name in shared}
+    errors = {name: error for name in shared if (error := sound[name].standard_error) is not None}
+
+    def over(logs: Mapping[str, float]) -> score.Score:
+        now = {name: known[canonical(name)] * (1 + policies.relative(log)) for name, log in logs.items()}
+        return score.score(now, then, errors, tasks=tasks)
+
+    found = over(ratios)
+    warnings = list(found.warnings)
+    drifts = {draft.test.test: draft.drift.log_ratio for draft in drafts if draft.drift is not None}
+    if moved := {name: log + drifts[name] for name, log in ratios.items() if name in drifts}:
+        raw = numbers.significant(over(moved).value, 3)
+        warnings.append(f"Against the stored norms themselves, the drift of the machine included, the score is {raw}.")
+    return ScoreVerdict(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        coverage=found.coverage,
+        outcome=case.rule.of_score(found.value, found.low, found.high, case.policy),
+        threshold=case.policy.score_threshold,
+        subscores={part.name: part.value for part in found.subscores},
+        movers=tuple(Mover(test=one.test, weight=one.weight, points=one.points) for one in found.movers),
+        against=case.against,
+        warnings=tuple(warnings),
+    )
+
+
+def _elapsed(run: Run) -> float:
+    ended = len(run.footers) == run.shards
+    total = sum(part.elapsed_seconds for part in (run.footers if ended else run.tests))
+    # JSON has no infinity, and a foreign file may hold figures that add up to it.
+    return total if math.isfinite(total) else 0.0

@@ -1,0 +1,76 @@
+"""The command that measures the same again, to be pasted into a shell on another machine.
+
+Promises a command that names no path of the machine that measured: a build is `current` where it was so, and its torch
+as a requirement otherwise; a suite from a file is named by the file alone. Every word is quoted for a POSIX shell.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shlex
+from collections.abc import Sequence
+
+from harness.records import Header
+
+LONGEST_LIST = 20
+"""Most tests that are named one by one; a longer list is not pasted by anyone, and the whole selection is measured."""
+
+_CURRENT = "current"
+
+
+def command(header: Header, tests: Sequence[str]) -> str:
+    """The `torchwarden run` command that measures `tests` again as this run did; all of the plan's when there are
+    none.
+    """
+    plan = header.plan
+    chosen = list(tests or plan.tests)
+    words = ["torchwarden", "run"]
+    for suite in plan.suites:
+        words += ["--suite", pathlib.PurePath(suite).name]
+    if 0 < len(chosen) <= LONGEST_LIST:
+        names = "|".join(_escaped(name) for name in chosen)
+        words += ["--only", f"^({names})$" if len(chosen) > 1 else f"^{names}$"]
+    words += ["--type", ",".join(plan.types), "--modes", ",".join(plan.modes)]
+    if plan.base is not None:
+        words += ["--base", _build(header, plan.base, "--base")]
+    words += ["--head", _build(header, plan.head, "--head")]
+    words += ["--device", plan.device, "--threads", str(plan.threads), "--size", plan.size]
+    words += ["--budget", f"{plan.budget_seconds:g}s", "--seed", str(plan.seed)]
+    if plan.allocator != "keep":
+        words += ["--allocator", plan.allocator]
+    for test, fraction in plan.inject.items():
+        if test in chosen:
+            words += ["--inject", f"{test}={fraction * 100:g}%"]
+    return shlex.join([*words, "--out", "run.jsonl"])
+
+
+def _escaped(name: str) -> str:
+    # re.escape also escapes hyphens and the like, which makes names hard to read.
+    return re.sub(r"([\\\[\](){}.^$*+?|])", r"\\\1", name)
+
+
+def _build(header: Header, name: str, option: str) -> str:
+    """How to name a build elsewhere. The name `x=current` keeps two lanes of one build apart."""
+    asked = _asked(header.command, option)
+    if asked is not None and asked.rpartition("=")[2] == _CURRENT:
+        return asked
+    build = next((build for build in header.builds if build.name == name), None)
+    return _CURRENT if build is None else f"torch=={build.torch_version}"
+
+
+def _asked(line: str, option: str) -> str | None:
+    """The value of an option in the command that was given, None where that cannot be read.
+
+    A build that was not named is the current one.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == option:
+            return following
+        if word.startswith(option + "="):
+            return word[len(option) + 1 :]
+    return _CURRENT if words else None
