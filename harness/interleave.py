@@ -146,7 +146,9 @@ class _Interleaving:
             if self._live():
                 stopped = self._rule.look(list(estimates.values()), launches, self._pairs)
                 spent = elapsed + (time.monotonic() - began) > self._budget
-                if not stopped and launches >= 2 and spent:
+                # A launch in which another mode failed has counted for none.
+                measured = min(len(self._logs[lane].launches) for lane in self._live())
+                if not stopped and measured >= 2 and spent:
                     stopped = "budget"
         summary = self._monitor.finish(self._cpu_seconds)
         return [self._test(mode, stopped, summary) for mode in self._group.modes] + _skips(self._group)
@@ -160,7 +162,7 @@ class _Interleaving:
         self._monitor.launch_begins()
         live = self._live()
         # The opposite order each time, and for each pair of nurseries both orders equally often.
-        swapped = (index + index // self._pairs) % 2 == 1
+        swapped = (index % self._pairs + index // self._pairs) % 2 == 1
         with contextlib.ExitStack() as stack:
             workers: dict[Lane, Worker] = {}
             for lane in reversed(live) if swapped else live:

@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+from collections.abc import Iterator
 
 import psutil
 
@@ -115,18 +116,26 @@ def choose_cpus(threads: int, wanted: tuple[int, ...] = ()) -> tuple[int, ...]:
         raise UserError(
             f"CPU {absent[0]} is not one of those this process may use ({_listed(available)}); choose others"
         )
-    cpus = wanted or available[-threads:]
+    cpus = tuple(sorted(set(wanted))) or available[-threads:]
     if threads > len(cpus):
         raise UserError(f"{threads} threads do not fit on {len(cpus)} CPUs; use --threads {len(cpus)} or fewer")
-    return tuple(sorted(cpus))
+    return cpus
 
 
 def _listed(cpus: tuple[int, ...]) -> str:
     return ", ".join(map(str, cpus))
 
 
-def step_aside(cpus: tuple[int, ...]) -> None:
-    """Move this process off the lanes' CPUs, when there are others to move to."""
-    others = set(available_cpus()) - set(cpus)
-    if others and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, others)
+@contextlib.contextmanager
+def stepping_aside(cpus: tuple[int, ...]) -> Iterator[None]:
+    """Keep this process off the lanes' CPUs meanwhile, when there are others to move to."""
+    before = available_cpus()
+    others = set(before) - set(cpus)
+    if not others or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    os.sched_setaffinity(0, others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

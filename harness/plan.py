@@ -135,7 +135,7 @@ def select(
     sizes: set[str] = set()
     for description in descriptions:
         sizes |= set(description.sizes)
-        for type in types:
+        for type in dict.fromkeys(types):
             names = {mode: test_name(type, description.name, device, mode) for mode in modes}
             chosen = [mode for mode, name in names.items() if pattern.search(name)]
             reasons = {mode: _why_not(description, type, device, mode, size) for mode in chosen}
@@ -153,6 +153,11 @@ def select(
                 )
     if size not in sizes:
         raise UserError(_unknown("size", size, sorted(sizes)))
+    owners: dict[str, str] = {}
+    for group in groups:
+        for name in group.tests:
+            if (first := owners.setdefault(name, group.suite)) != group.suite:
+                raise UserError(f"both {first} and {group.suite} have a test {name}; rename one, or select with --only")
     if not any(group.modes for group in groups):
         raise UserError(
             f"no test of {', '.join(suites)} matches the selection"

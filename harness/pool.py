@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,12 @@ class Nursery:
 
     def __init__(self, python: str, tree: pathlib.Path, folder: pathlib.Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
+        self._ready = False
         self._log = pathlib.Path(tempfile.mkstemp(prefix="nursery-", suffix=".log", dir=folder)[1])
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [python, "-m", "harness.nursery", str(theirs.fileno())],
+                [python, "-m", "harness.nursery", str(theirs.fileno()), str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,8 +80,10 @@ class Nursery:
     def set_up(self, settings: Settings) -> None:
         """Tell the nursery what to preload; `wait_ready` waits until it has."""
         modules = ["torch", *settings.preload]
-        setup = {"preload": modules, "suites": settings.suites, "folder": str(self._folder)}
-        self._control.send(json.dumps(setup).encode())
+        setup = {"preload": modules, "suites": settings.suites}
+        # When it has ended already, `wait_ready` finds out.
+        with contextlib.suppress(OSError):
+            self._control.send(json.dumps(setup).encode())
 
     def wait_ready(self) -> None:
         """Wait until everything is preloaded. Raises UserError with the end of the log when it is not."""
@@ -91,11 +94,16 @@ class Nursery:
             raise UserError(f"{self._python} did not load the suites within {START_TIMEOUT:.0f} s") from None
         except OSError:
             data = b""
-        message = json.loads(data) if data else {"event": "failed", "reason": _tail(self._log) or "it ended at once"}
+        message = json.loads(data) if data else {"event": "failed", "reason": _last_line(self._log)}
         if message["event"] != "ready":
-            raise UserError(
-                f"{self._python} cannot load what the suites need ({message['reason']}); install it into that build"
-            )
+            reason = _printable(" ".join(message["reason"].split())) or "it ended at once"
+            raise UserError(f"{self._python} cannot load what the suites need ({reason}); install it into that build")
+        self._ready = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
+        return self.process.poll() is None
 
     def launch(self, order: Mapping[str, Any], timeout: float) -> Worker:
         """Fork a worker for `order` and wait until its step is built and warm. Raises WorkerError."""
@@ -133,9 +141,16 @@ class Nursery:
             self._ended[message["launch"]] = (message["status"], message["cpu_seconds"])
         return self._ended.pop(launch, None)
 
+    def hang_up(self) -> None:
+        """Tell the nursery to end, without waiting for it."""
+        self._control.close()
+        if not self._ready:
+            # It has no workers yet, and would notice only when everything is loaded.
+            self.process.kill()
+
     def close(self) -> None:
         """End the nursery and its workers."""
-        self._control.close()
+        self.hang_up()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -186,7 +201,8 @@ class Worker:
             raise self._ended(None)
         message: dict[str, Any] = json.loads(data)
         if message["event"] == "failed":
-            raise self._ended(WorkerError(message["status"], message["reason"], message["traceback"]))
+            text = (_printable(message[key]) for key in ("reason", "traceback"))
+            raise self._ended(WorkerError(message["status"], *text))
         return message
 
     def _ended(self, error: WorkerError | None) -> WorkerError:
@@ -263,26 +279,42 @@ class Pool:
         for index in range(self.settings.nurseries):
             wanted = [key for key in keys if len(self._nurseries.get(key, ())) <= index]
             for key in wanted if index % 2 == 0 else reversed(wanted):
-                build, extra = key
-                nursery = Nursery(
-                    self._builds[build].python, self._tree, self._folder, self._environment_of(build, dict(extra))
-                )
+                nursery = self._open(*key)
                 self._nurseries.setdefault(key, []).append(nursery)
                 nursery.set_up(self.settings)
                 fresh.append(nursery)
         for nursery in fresh:
             nursery.wait_ready()
 
+    def _open(self, build: str, extra: Iterable[tuple[str, str]]) -> Nursery:
+        environment = self._environment_of(build, dict(extra))
+        return Nursery(self._builds[build].python, self._tree, self._folder, environment)
+
     def nursery(self, build: str, extra: Mapping[str, str], index: int) -> Nursery:
-        """The nursery with this index of a build and environment that was started; indexes wrap around."""
-        nurseries = self._nurseries[build, tuple(sorted(extra.items()))]
-        return nurseries[index % len(nurseries)]
+        """The nursery with this index of a build and environment that was started; indexes wrap around.
+
+        One that a benchmark has brought down is replaced. Raises WorkerError when that fails.
+        """
+        key = build, tuple(sorted(extra.items()))
+        nurseries = self._nurseries[key]
+        place = index % len(nurseries)
+        if not nurseries[place].alive:
+            nurseries[place].close()
+            nurseries[place] = self._open(*key)
+            nurseries[place].set_up(self.settings)
+            try:
+                nurseries[place].wait_ready()
+            except UserError as error:
+                raise WorkerError("crash", f"a nursery died and cannot be replaced: {error}") from None
+        return nurseries[place]
 
     def _environment_of(self, build: str, extra: Mapping[str, str]) -> dict[str, str]:
         threads = str(self.settings.threads)
         environment = {
             **self._environment,
             "PYTHONPATH": str(self._tree),
+            # What a benchmark or a compiler leaves there when it is killed goes with the folder.
+            "TMPDIR": str(self._folder),
             "OMP_NUM_THREADS": threads,
             "MKL_NUM_THREADS": threads,
             # numpy's pool would start at import, before the fork.
@@ -301,9 +333,11 @@ class Pool:
 
     def close(self) -> None:
         """End all nurseries and workers and remove the working folder."""
-        for nurseries in self._nurseries.values():
-            for nursery in nurseries:
-                nursery.close()
+        started = [nursery for nurseries in self._nurseries.values() for nursery in nurseries]
+        for nursery in started:
+            nursery.hang_up()
+        for nursery in started:
+            nursery.close()
         self._nurseries.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -312,6 +346,15 @@ class Pool:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _printable(text: str) -> str:
+    # JSON carries lone surrogates, which stand for undecodable bytes in a file name; a run file must not.
+    return text.encode(errors="replace").decode()
+
+
+def _last_line(path: pathlib.Path) -> str:
+    return _tail(path).rpartition("\n")[2]
 
 
 def _tail(path: pathlib.Path) -> str:

@@ -23,6 +23,9 @@ MAXIMUM_LINE_BYTES = 256 * 1024 * 1024
 Seconds = Annotated[float, msgspec.Meta(gt=0, lt=1e9)]
 """A measured time: positive, and shorter than thirty years."""
 
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""A whole number that every reader of JSON keeps exactly; larger ones would overflow where they become floats."""
+
 Status = Literal["pass", "fail_accuracy", "fail_to_run", "OOM", "timeout", "crash", "skip", "inconclusive"]
 STATUSES: tuple[Status, ...] = (
     "pass",
@@ -48,8 +51,8 @@ class Machine(Record, frozen=True, kw_only=True):
     system: str
     architecture: str
     cpu_model: str
-    cores: int
-    memory_bytes: int
+    cores: Count
+    memory_bytes: Count
     cpu_flags: tuple[str, ...] = ()
     governor: str | None = None
     turbo: bool | None = None
@@ -117,16 +120,16 @@ class Launch(Record, frozen=True, kw_only=True):
     position belong to the same round.
     """
 
-    index: int
-    nursery: int
-    position: int
-    steps: int
+    index: Count
+    nursery: Count
+    position: Count
+    steps: Count
     seconds: tuple[Seconds, ...]
     warmup_seconds: tuple[float, ...] = ()
     phases: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     minor_faults: float | None = None
     """Minor page faults per step."""
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Count | None = None
     compile_seconds: float | None = None
 
 
@@ -135,7 +138,7 @@ class LaneRecord(Record, frozen=True, kw_only=True):
 
     mode: str
     build: str
-    items: int = 1
+    items: Count = 1
     launches: tuple[Launch, ...] = ()
 
     @property
@@ -147,8 +150,8 @@ class LaneRecord(Record, frozen=True, kw_only=True):
 class Health(Record, frozen=True, kw_only=True):
     """How quiet the machine was while a test was measured. Fractions are of the time of the lanes' CPUs."""
 
-    rounds: int
-    disturbed_rounds: int
+    rounds: Count
+    disturbed_rounds: Count
     steal: float | None = None
     other_load: float | None = None
     frequency_hertz: tuple[float, float, float] | None = None

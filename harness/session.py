@@ -75,9 +75,11 @@ def run(session: Session, path: pathlib.Path, observer: Observer, *, resume: boo
     False means Ctrl-C: the file is valid and says so. Raises UserError when the file cannot be written, is there
     already (without `resume`), or belongs to another plan or other builds (with it).
     """
-    done = _done(session, path) if resume and path.exists() else None
+    there = resume and path.exists()
+    # An empty file was left by a run that was killed before its header.
+    done = _done(session, path) if there and path.stat().st_size else None
     began = time.monotonic()
-    with records.Writer(path, append=done is not None) as writer:
+    with records.Writer(path, append=there) as writer:
         if done is None:
             writer.write(new_header(session))
         written = len(done or ())
@@ -129,9 +131,11 @@ def _measure(session: Session, done: frozenset[str], observer: Observer):  # typ
         preload=tuple(needs),
         suites=tuple(str(pathlib.Path(suite).resolve()) if suite != suite_name(suite) else suite for suite in suites),
     )
-    machine.step_aside(plan.cpus)
     turns = {group.name: turn for turn, group in enumerate(session.groups)}
-    with Pool(session.builds, settings, session.environment, session.folder) as pool:
+    with (
+        machine.stepping_aside(plan.cpus),
+        Pool(session.builds, settings, session.environment, session.folder) as pool,
+    ):
         lanes = {lane for group in remaining for lane in interleave.lanes_of(group, plan)}
         pool.start([(lane.build, MODES[lane.mode].environment) for lane in sorted(lanes)])
         for group in remaining:

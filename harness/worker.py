@@ -12,6 +12,7 @@ Messages are JSON objects, one per packet of a Unix socket. The worker first sen
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -28,12 +29,12 @@ from harness import benchmark, lanes
 from harness.clock import Clock, clock_for
 
 MAXIMUM_PACKET = 128 * 1024
-MAXIMUM_TEXT = 8000
-"""Characters of a reason or traceback that go into a packet."""
+MAXIMUM_TEXT = 4000
+"""Characters of a reason or traceback that go into a packet; as JSON, one may take twelve bytes."""
 
 STEADY = 0.02
 """Warm-up is over when the medians of the last two windows agree within this fraction."""
-WINDOW = 3
+WINDOW = 2
 
 
 def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
@@ -71,13 +72,15 @@ class Step:
         self._torch = torch
         self._device = str(order["device"])
         self._seed = int(order["seed"])
-        self._reset_peak()
+        self._resident = self._reset_peak()
         torch.set_num_threads(int(order["threads"]))
         torch.set_num_interop_threads(1)
         torch.manual_seed(self._seed)
         request = benchmark.Request(order["type"], self._device, order["size"], self._seed)
         mode = lanes.MODES[order["mode"]]
         workload = mode.prepare(benchmark.load(order["suite"])[order["benchmark"]].build(request), request)
+        if (items := int(workload.items)) < 1:
+            raise ValueError(f"a step of {items} items does no work; give the workload's items, at least 1")
         self._step = lanes.step_of(workload, request)
         self._clock = clock_for(self._device)
         self._extra: Callable[[], None] | None = None
@@ -89,27 +92,27 @@ class Step:
         check_finite(output)
         del output
         warmup = self._warm_up(int(order["warmup_steps"]), float(order["warmup_seconds"]))
-        steady = statistics.median(warmup[-WINDOW:])
+        # Of three, so that one disturbed step does not pass for the step's length.
+        steady = statistics.median_low(warmup[-3:])
         if fraction := float(order.get("inject", 0.0)):
             self._extra = extra_work(torch, self._device, fraction, lambda: self._timed()[0])
         self.birth: dict[str, Any] = {
-            "items": workload.items,
+            "items": items,
             "first_seconds": first,
             "warmup_seconds": warmup,
             "step_seconds": steady,
             "compile_seconds": max(0.0, first - steady) if mode.compiles else None,
         }
 
-    def _reset_peak(self) -> None:
+    def _reset_peak(self) -> int:
+        """Begin counting peak memory; the bytes that are resident already, inherited from the nursery."""
         if self._device.startswith("cuda"):
             self._torch.cuda.reset_peak_memory_stats()
-            return
-        try:
+            return 0
+        with contextlib.suppress(OSError):
             # A fork inherits its parent's high-water mark; 5 resets it (proc(5)).
-            with pathlib.Path("/proc/self/clear_refs").open("w") as file:
-                file.write("5")
-        except OSError:
-            pass
+            pathlib.Path("/proc/self/clear_refs").write_text("5")
+        return _resident_bytes("VmRSS") or 0
 
     def _timed(self) -> tuple[float, Any]:
         clock = self._clock
@@ -157,19 +160,24 @@ class Step:
         }
 
     def farewell(self) -> dict[str, Any]:
-        """One last check of the output, and the peak memory in bytes."""
+        """One last check of the output, and the peak memory: bytes above what the nursery held (on CUDA: allocated)."""
         check_finite(self._timed()[1])
         return {"peak_memory_bytes": self._peak()}
 
     def _peak(self) -> int | None:
         if self._device.startswith("cuda"):
             return int(self._torch.cuda.max_memory_allocated())
-        try:
-            with pathlib.Path("/proc/self/status").open() as file:
-                line = next(line for line in file if line.startswith("VmHWM:"))
-        except (OSError, StopIteration):
-            return None
-        return int(line.split()[1]) * 1024
+        peak = _resident_bytes("VmHWM")
+        return None if peak is None else max(0, peak - self._resident)
+
+
+def _resident_bytes(field: str) -> int | None:
+    """VmRSS (resident now) or VmHWM (its peak) of this process, from proc(5); None where that is not."""
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)
 
 
 def is_steady(seconds: list[float]) -> bool:
@@ -183,11 +191,11 @@ class NonFinite(Exception):
 
 
 def check_finite(output: Any) -> None:
-    """Raise `NonFinite` when a floating-point tensor anywhere in `output` holds NaN or infinity."""
+    """Raise `NonFinite` when a floating-point or complex tensor anywhere in `output` holds NaN or infinity."""
     import torch
 
     for tensor in _tensors(output, torch.Tensor):
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
             kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinity"
             raise NonFinite(f"the output of the step holds {kind}")
 
@@ -241,7 +249,7 @@ _OOM_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory"
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    text = f"{type(error).__name__}: {error}".strip()
+    text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     return {
         "event": "failed",
         "status": _status(error, text),

@@ -22,6 +22,7 @@ from harness.errors import UserError
 USAGE = 2
 DEFECT = 70
 INTERRUPTED = 130
+UNREAD = 141
 
 EXIT_CODES: dict[int, str] = {
     0: "nothing to report",
@@ -30,6 +31,7 @@ EXIT_CODES: dict[int, str] = {
     3: "inconclusive: at least one test could not be decided",
     DEFECT: "a defect of torchwarden itself",
     INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; what was measured is kept",
+    UNREAD: "whoever read the output closed it before its end",
 }
 
 # Typer brings its own copy of Click or uses the installed one, depending on its version.
@@ -51,7 +53,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         # Whoever read us has seen enough. Python would complain again when it flushes stdout at its end.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        # What a shell reports for SIGPIPE; 0 would turn a regression that was not read to its end into a pass.
+        return UNREAD
     except Exception as error:
         return _fail(_defect(error), DEFECT)
 

@@ -213,8 +213,8 @@ def test_a_defect_is_one_sentence_and_its_traceback_goes_into_a_file(
     assert "a defect" in kept.read_text()
 
 
-def test_nobody_reading_is_no_error(tmp_path: pathlib.Path) -> None:
-    """As in `torchwarden schema run | head -0`, with a pipe that is closed at once."""
+def test_nobody_reading_is_quiet_and_no_pass(tmp_path: pathlib.Path) -> None:
+    """As in `torchwarden schema run | head -0`: quiet, yet not an exit code that means a pass."""
     from tests.commandline import environment
 
     reader, writer = os.pipe()
@@ -232,7 +232,7 @@ def test_nobody_reading_is_no_error(tmp_path: pathlib.Path) -> None:
     finally:
         os.close(writer)
     assert done.stderr == ""
-    assert done.returncode == 0
+    assert done.returncode == 141
 
 
 def test_all_commands_are_in_the_main_help(capfd: pytest.CaptureFixture[str]) -> None:
@@ -242,7 +242,7 @@ def test_all_commands_are_in_the_main_help(capfd: pytest.CaptureFixture[str]) ->
     assert not end.value.code
     for command in COMMANDS:
         assert f"\n  {command} " in shown
-    for code in ("0 ", "1 ", "2 ", "3 ", "70 ", "130 "):
+    for code in ("0 ", "1 ", "2 ", "3 ", "70 ", "130 ", "141 "):
         assert f"\n    {code}" in shown
 
 
