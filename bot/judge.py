@@ -331,13 +331,28 @@ def _scored(case: _Case, drafts: Sequence[_Draft], entries: Sequence[TestVerdict
         low=found.low,
         high=found.high,
         coverage=found.coverage,
-        outcome=case.rule.of_score(found.value, found.low, found.high, case.policy),
+        outcome=case.rule.of_score(found.value, found.low, found.high, _score_q_value(found, entries), case.policy),
         threshold=case.policy.score_threshold,
         subscores={part.name: part.value for part in found.subscores},
         movers=tuple(Mover(test=one.test, weight=one.weight, points=one.points) for one in found.movers),
         against=case.against,
         warnings=tuple(warnings),
     )
+
+
+def _score_q_value(found: score.Score, entries: Sequence[TestVerdict]) -> float | None:
+    """The score's q-value in the family of all tests and itself.
+
+    The 1 % of the score is about as wide as its own interval on a noisy machine, so the size alone would hold no false
+    alarm back: the score has to survive the same control as the tests.
+    """
+    if found.low is None or found.high is None:
+        return None
+    error = math.log(found.high / found.low) / (2 * score.NORMAL_QUANTILE)
+    if error <= 0:
+        return 0.0
+    p_value = math.erfc(abs(math.log(found.value / score.TARGET)) / error / math.sqrt(2))
+    return stats.benjamini_hochberg([*(e.p_value for e in entries if e.p_value is not None), p_value])[-1]
 
 
 def _elapsed(run: Run) -> float:

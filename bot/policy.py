@@ -65,14 +65,14 @@ class Conclusion:
 
 @dataclass(frozen=True)
 class Rule:
-    """How one policy concludes, for a test and for the score with its interval (1000 is the reference).
+    """How one policy concludes, for a test and for the score: value (1000 is the reference), interval, q-value.
 
     `intervals` says that figures are estimates over launches and not plain means; `names_absent` that tests that could
     not be measured are reported.
     """
 
     of_test: Callable[[Evidence, Policy], Conclusion]
-    of_score: Callable[[float, float | None, float | None, Policy], Outcome]
+    of_score: Callable[[float, float | None, float | None, float | None, Policy], Outcome]
     intervals: bool
     names_absent: bool
 
@@ -117,17 +117,22 @@ def _direction(change: float) -> Outcome:
     return "regressed" if change > 0 else "improved"
 
 
-def _score_by_evidence(value: float, low: float | None, high: float | None, policy: Policy) -> Outcome:
+def _score_by_evidence(
+    value: float, low: float | None, high: float | None, q_value: float | None, policy: Policy
+) -> Outcome:
     limit = policy.score_threshold
     if low is None or high is None:
         return "inconclusive"
     gain, least, most = (figure / TARGET - 1 for figure in (value, low, high))
-    if abs(gain) >= limit - _ROUNDING and (least > 0 or most < 0):
+    sure = q_value is not None and q_value <= policy.false_discovery_rate
+    if abs(gain) >= limit - _ROUNDING and (least > 0 or most < 0) and sure:
         return "improved" if gain > 0 else "regressed"
     return "unchanged" if least > -limit + _ROUNDING and most < limit - _ROUNDING else "inconclusive"
 
 
-def _score_by_size(value: float, low: float | None, high: float | None, policy: Policy) -> Outcome:
+def _score_by_size(
+    value: float, low: float | None, high: float | None, q_value: float | None, policy: Policy
+) -> Outcome:
     gain = value / TARGET - 1
     if abs(gain) < policy.score_threshold - _ROUNDING:
         return "unchanged"

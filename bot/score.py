@@ -35,7 +35,8 @@ MAX_INPUT_BYTES = 256 * 2**20
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 1e-12, 1e9
 _LARGEST_STANDARD_ERROR = 10.0
 
-_Z95 = NormalDist().inv_cdf(0.975)
+NORMAL_QUANTILE = NormalDist().inv_cdf(0.975)
+"""Half-width of a 95 % interval in standard errors: a score adds up many tests."""
 
 _T = TypeVar("_T")
 
@@ -328,7 +329,7 @@ def _mean(
     value = TARGET * math.exp(mean)
     if not known:
         return _Mean(value, None, None)
-    half = _Z95 * math.sqrt(math.fsum(part * part for part in known))
+    half = NORMAL_QUANTILE * math.sqrt(math.fsum(part * part for part in known))
     return _Mean(value, value * math.exp(-half), value * math.exp(half))
 
 
