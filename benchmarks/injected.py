@@ -41,14 +41,11 @@ def main() -> None:
     found = entries(paths)
     summary(found)
     changes = [log_ratio(entry) for entry in found if entry.change is not None]
-    print(
-        f"size found: mean {statistics.fmean(changes):+.2%}, from {min(changes):+.2%} to {max(changes):+.2%} (log ratio)"
-    )
+    extent = f"{min(changes):+.2%} to {max(changes):+.2%}"
+    print(f"size found (log ratio): mean {statistics.fmean(changes):+.2%}, {extent}")
     plain = entries(paths, "v1")
-    print(
-        f"by V1's rule on the means of the same samples: {sum(entry.outcome == 'regressed' for entry in plain)} regressed, "
-        f"{sum(entry.outcome == 'improved' for entry in plain)} improved, of {len(plain)}"
-    )
+    slower, faster = (sum(entry.outcome == outcome for entry in plain) for outcome in ("regressed", "improved"))
+    print(f"by V1's rule on the means of the same samples: {slower} regressed, {faster} improved, of {len(plain)}")
     for entry in sorted(found, key=lambda entry: entry.test):
         print(f"  {entry.test:48} {entry.outcome:12} {entry.change:+.2%} [{entry.low:+.2%}, {entry.high:+.2%}]")
 

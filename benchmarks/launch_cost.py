@@ -43,9 +43,9 @@ def main() -> None:
         "warmup_seconds": 0.0,
     }
     settings = Settings(1, 1, cpus, "keep", ("torchvision",), ("smoke",))
-    machine.step_aside(cpus)
     launches, fresh = [], []
-    with Pool([build], settings, environment, pathlib.Path(tempfile.gettempdir())) as pool:
+    folder = pathlib.Path(tempfile.gettempdir())
+    with machine.stepping_aside(cpus), Pool([build], settings, environment, folder) as pool:
         pool.start([("head", {})])
         for _ in range(10):
             begin = time.perf_counter()
@@ -55,10 +55,8 @@ def main() -> None:
             command = ["taskset", "-c", ",".join(map(str, cpus)), sys.executable, "-c", FRESH]
             subprocess.run(command, check=True)
             fresh.append(time.perf_counter() - begin)
-    ratio = statistics.median(launches) / statistics.median(fresh)
-    print(
-        f"launch {statistics.median(launches):.2f} s, fresh interpreter {statistics.median(fresh):.2f} s: ratio {ratio:.3f}"
-    )
+    ours, theirs = statistics.median(launches), statistics.median(fresh)
+    print(f"launch {ours:.2f} s, fresh interpreter {theirs:.2f} s: ratio {ours / theirs:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the engine adds to a short step: samples taken through a worker against a bare loop in the same worker.
+"""What the engine adds to a short step: samples taken through a worker, as the engine takes them, against a bare loop.
 
-The bare loop is a benchmark of its own whose single step runs a hundred of the other's and times them itself; both are
-lanes' workers side by side, sampled in turn. The figure is the ratio of medians of the time per step.
+The bare loop is a benchmark of its own: one step of it runs the other's operation many times and times that itself.
+Workers of both live side by side and are sampled in turn. The figure is the ratio of the times per operation.
 
     python benchmarks/overhead.py
 """
@@ -55,8 +55,7 @@ def main() -> None:
     environment = dict(os.environ)
     build = builds.resolve("current", "head", environment)
     cpus = machine.choose_cpus(1)
-    machine.step_aside(cpus)
-    with tempfile.TemporaryDirectory() as folder:
+    with machine.stepping_aside(cpus), tempfile.TemporaryDirectory() as folder:
         suite = pathlib.Path(folder) / "overhead_suite.py"
         suite.write_text(SUITE)
         settings = Settings(6, 1, cpus, "keep", (), (str(suite),))

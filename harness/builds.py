@@ -53,7 +53,8 @@ def resolve(
         name, path = default_name, specification
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UserError(f"{name!r} cannot name a build; use letters, digits, dots, hyphens and underscores")
-    python = sys.executable if path == CURRENT else path
+    # Absolute, for it is run from other folders; not resolved, for a virtual environment's python is a link.
+    python = sys.executable if path == CURRENT else str(pathlib.Path(path).absolute())
     if path != CURRENT and not pathlib.Path(python).is_file():
         raise UserError(
             f"there is no build {specification!r}; name `current`, or the path of a Python interpreter as name=path"
@@ -78,7 +79,7 @@ def resolve(
     ]
     return records.Build(
         name=name,
-        python=str(python),
+        python=python,
         python_version=found["python_version"],
         torch_version=found["torch_version"],
         torch_git_version=found["torch_git_version"],
@@ -91,7 +92,14 @@ def resolve(
 def _probe(python: str, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE], capture_output=True, text=True, timeout=300, env=dict(environment), check=False
+            [python, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=dict(environment),
+            # Not where the user stands: in a checkout of PyTorch, the folder `torch` would be taken for the package.
+            cwd="/",
+            check=False,
         )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found

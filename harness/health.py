@@ -61,7 +61,7 @@ class Monitor:
         self._rounds = self._disturbed = 0
 
     def launch_begins(self) -> None:
-        """Note frequency and device state; called once per launch."""
+        """Note frequency and device state; called once per launch, before its rounds."""
         self._last = cpu_time(self._cpus)
         self._frequencies += list(_frequencies(self._cpus))
         if self._device.startswith("cuda"):

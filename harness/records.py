@@ -89,7 +89,7 @@ class Plan(Record, frozen=True, kw_only=True):
     size: str = "small"
     threads: int = 1
     cpus: tuple[int, ...] = ()
-    budget_seconds: float = 30.0
+    budget_seconds: float = 20.0
     step_timeout_seconds: float = 120.0
     half_width: float = 0.01
     threshold: float = 0.07

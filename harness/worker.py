@@ -33,8 +33,8 @@ MAXIMUM_TEXT = 4000
 """Characters of a reason or traceback that go into a packet; as JSON, one may take twelve bytes."""
 
 STEADY = 0.02
-"""Warm-up is over when the medians of the last two windows agree within this fraction."""
-WINDOW = 2
+"""Warming up is over when a step is faster than the one before by no more than this fraction."""
+FEWEST_WARMUP_STEPS = 2
 
 
 def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
@@ -128,9 +128,7 @@ class Step:
         deadline = time.monotonic() + seconds
         while len(taken) < most:
             taken.append(self._timed()[0])
-            if len(taken) >= 2 * WINDOW and is_steady(taken):
-                break
-            if len(taken) >= WINDOW and time.monotonic() > deadline:
+            if len(taken) >= FEWEST_WARMUP_STEPS and (is_steady(taken) or time.monotonic() > deadline):
                 break
         return taken
 
@@ -181,9 +179,8 @@ def _resident_bytes(field: str) -> int | None:
 
 
 def is_steady(seconds: list[float]) -> bool:
-    """Whether the last two windows of warm-up steps agree, so that the trend of warming up is over."""
-    last, before = seconds[-WINDOW:], seconds[-2 * WINDOW : -WINDOW]
-    return statistics.median(last) >= (1 - STEADY) * statistics.median(before)
+    """Whether the last warm-up step was about as slow as the one before, so that the trend of warming up is over."""
+    return seconds[-1] >= (1 - STEADY) * seconds[-2]
 
 
 class NonFinite(Exception):

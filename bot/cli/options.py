@@ -61,7 +61,7 @@ class Method:
     cpus: Annotated[
         str | None, typer.Option("--cpus", metavar="LIST", help="CPUs to pin to, such as 2,3 (default: the last ones).")
     ] = None
-    budget: Annotated[str, typer.Option("--budget", metavar="TIME", help="Most time per test, such as 60s.")] = "30s"
+    budget: Annotated[str, typer.Option("--budget", metavar="TIME", help="Most time per test, such as 60s.")] = "20s"
     precision: Annotated[
         str, typer.Option("--precision", metavar="PERCENT", help="Half-width of the interval at which to stop.")
     ] = "1%"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.calibration import Calibration
 
 TESTS, BRIEF_TESTS = 6, 2
-BUDGET, BRIEF_BUDGET = "30s", "12s"
+BUDGET, BRIEF_BUDGET = "20s", "10s"
 
 
 def calibrate(

@@ -1,0 +1,114 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from harness import builds
+from harness.errors import UserError
+from tests import sessions
+
+
+def _script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def current():
+    pytest.importorskip("torch")
+    return sessions.build()
+
+
+def test_the_current_build_is_this_interpreter_with_its_torch(current):
+    import torch
+
+    assert (current.name, current.python) == ("head", sys.executable)
+    assert current.torch_version == str(torch.__version__)
+    assert current.python_version == ".".join(map(str, sys.version_info[:3]))
+    assert current.packages["torch"] == current.torch_version.partition("+")[0]
+    assert list(current.packages) == sorted(current.packages)
+    assert "PyTorch built with" in current.torch_config
+
+
+def test_a_build_has_its_own_name_and_the_fingerprint_of_what_it_holds(current, tmp_path):
+    same = _script(tmp_path / "python", f'exec {sys.executable} "$@"')
+    found = builds.resolve(f"my.build-1_x={same}", "base", dict(os.environ))
+    assert (found.name, found.python) == ("my.build-1_x", same)
+    assert found.fingerprint == current.fingerprint
+
+
+def test_an_interpreter_is_found_from_anywhere(current, tmp_path, monkeypatch):
+    _script(tmp_path / "python", f'exec {sys.executable} "$@"')
+    # As in a checkout of PyTorch, where `torch` is a folder of sources.
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('these are sources')")
+    monkeypatch.chdir(tmp_path)
+    found = builds.resolve("./python", "head", dict(os.environ))
+    assert found.torch_version == current.torch_version
+    assert found.python == str(tmp_path / "python")
+
+
+def test_an_interpreter_without_torch_is_no_build(tmp_path):
+    bare = _script(tmp_path / "python", f'exec {sys.executable} -S "$@"')
+    with pytest.raises(UserError) as error:
+        builds.resolve(f"bare={bare}", "head", {})
+    assert f"the interpreter {bare} has no working torch (ModuleNotFoundError" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda folder: "nightly", "there is no build 'nightly'"),
+        (lambda folder: f"new={folder}/absent", "there is no build"),
+        (lambda folder: f"new={folder}", "there is no build"),
+        (lambda folder: "new=", "there is no build 'new='"),
+        (lambda folder: "=current", "'' cannot name a build"),
+        (lambda folder: "a b=current", "'a b' cannot name a build"),
+        (lambda folder: "../up=current", "cannot name a build"),
+        (lambda folder: "a]=current", "cannot name a build"),
+        (lambda folder: "/bin/true", "does not behave as a Python interpreter (no output)"),
+        (lambda folder: _script(folder / "x", "echo hello"), "does not behave as a Python interpreter"),
+        (lambda folder: _script(folder / "x", "echo broken >&2; exit 1"), "Python interpreter (broken)"),
+    ],
+)
+def test_a_wrong_build_is_one_sentence(tmp_path, make, sentence):
+    with pytest.raises(UserError) as error:
+        builds.resolve(make(tmp_path), "head", dict(os.environ))
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_run_is_one_sentence(tmp_path):
+    path = tmp_path / "python"
+    path.write_text("not a program")
+    with pytest.raises(UserError, match="cannot be run"):
+        builds.resolve(str(path), "head", dict(os.environ))
+
+
+def test_a_build_without_cuda_cannot_measure_on_it(current):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(UserError, match="sees no CUDA device"):
+        builds.resolve("current", "head", dict(os.environ), device="cuda")
+
+
+def test_the_worker_tree_is_a_package_that_needs_nothing_of_ours(tmp_path):
+    builds.copy_worker_tree(tmp_path / "tree" / "harness")
+    assert {path.name for path in (tmp_path / "tree" / "harness").iterdir()} == set(builds.WORKER_MODULES)
+    assert not list(tmp_path.rglob("__pycache__"))
+    done = subprocess.run(
+        # Without site-packages.
+        [sys.executable, "-S", "-c", "import harness.nursery; print(harness.nursery.__file__)"],
+        env={"PYTHONPATH": str(tmp_path / "tree")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert pathlib.Path(done.stdout.strip()) == tmp_path / "tree" / "harness" / "nursery.py"

@@ -1,0 +1,126 @@
+import collections
+import math
+import time
+
+import pytest
+
+from harness.worker import NonFinite, check_finite, extra_work, is_steady
+
+torch = pytest.importorskip("torch")
+
+NAN, INFINITY = torch.tensor([1.0, math.nan]), torch.tensor([-math.inf, 1.0])
+Pair = collections.namedtuple("Pair", "logits loss")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda bad: bad,
+        lambda bad: (torch.ones(2), bad),
+        lambda bad: [[[bad]]],
+        lambda bad: {"loss": torch.zeros(1), "hidden": (torch.zeros(1), {"last": bad})},
+        lambda bad: collections.OrderedDict(logits=bad),
+        lambda bad: Pair(torch.ones(1), bad),
+        lambda bad: bad.to(torch.bfloat16),
+        lambda bad: torch.complex(torch.ones(2), bad),
+        lambda bad: torch.nn.Parameter(bad) * 2,
+    ],
+    ids=["plain", "tuple", "nested lists", "nested dicts", "ordered dict", "named tuple", "bf16", "complex", "grad"],
+)
+@pytest.mark.parametrize(("bad", "kind"), [(NAN, "NaN"), (INFINITY, "infinity")], ids=["nan", "infinity"])
+def test_an_output_that_is_not_finite_is_found_wherever_it_is(wrap, bad, kind):
+    with pytest.raises(NonFinite, match=f"holds {kind}"):
+        check_finite(wrap(bad))
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        None,
+        math.nan,
+        "nan",
+        torch.ones(3),
+        torch.tensor([1, 2]),
+        torch.tensor([True]),
+        torch.empty(0),
+        {"a": [torch.ones(1), (torch.zeros(2, dtype=torch.float16),)]},
+        torch.tensor(torch.finfo(torch.float32).max),
+    ],
+    ids=["none", "float", "text", "floats", "ints", "bools", "empty", "nested", "largest"],
+)
+def test_an_output_without_a_tensor_that_is_not_finite_is_sound(output):
+    check_finite(output)
+
+
+def test_the_output_of_inference_mode_is_checked_too():
+    with torch.inference_mode():
+        output = torch.ones(2) / torch.tensor([1.0, 0.0])
+    with pytest.raises(NonFinite):
+        check_finite({"output": output})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steady"),
+    [
+        ([1.0, 1.0], True),
+        ([3.0, 1.0], False),
+        ([3.0, 1.0, 1.0], True),
+        ([1.0, 0.99], True),
+        ([1.0, 0.97], False),
+        # Slower again: whatever that is, it is not warming up.
+        ([1.0, 1.2], True),
+    ],
+)
+def test_warm_up_is_over_when_steps_no_longer_get_faster(seconds, steady):
+    assert is_steady(seconds) is steady
+
+
+def test_extra_work_is_worth_its_fraction_of_a_step():
+    matrix = torch.randn(64, 64)
+
+    def step_seconds():
+        begin = time.perf_counter()
+        for _ in range(50):
+            torch.tanh(matrix @ matrix)
+        return time.perf_counter() - begin
+
+    def seconds_of(work):
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        works = {fraction: extra_work(torch, "cpu", fraction, step_seconds) for fraction in (0.5, 2.0)}
+        # The quickest of many: what a busy machine adds to both is left out.
+        step = min(step_seconds() for _ in range(60))
+        shares = {fraction: min(seconds_of(work) for _ in range(60)) / step for fraction, work in works.items()}
+    finally:
+        torch.set_num_threads(threads)
+    assert 0.2 < shares[0.5] < 1.0
+    assert 1.0 < shares[2.0] < 4.0
+
+
+def test_extra_work_is_the_same_at_every_call(monkeypatch):
+    calls = []
+    product = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda *arguments, **keywords: calls.append(1) or product(*arguments, **keywords))
+    lengths = iter([1e-3] * 6 + [1e-2] * 100)
+    work = extra_work(torch, "cpu", 0.1, lambda: next(lengths))
+    counts = []
+    for _ in range(3):
+        calls.clear()
+        work()
+        counts.append(len(calls))
+    assert counts[0] > 0
+    assert len(set(counts)) == 1
+
+
+def test_extra_work_leaves_no_gradient_and_no_random_number_behind():
+    work = extra_work(torch, "cpu", 0.1, lambda: 1e-3)
+    before = torch.get_rng_state()
+    with torch.inference_mode():
+        work()
+    work()
+    assert torch.equal(before, torch.get_rng_state())
