@@ -20,7 +20,7 @@ class Mode:
 
     `prepare` turns a freshly built workload into the one that is timed. `environment` must be set before torch is
     loaded, so lanes that differ in it get nurseries of their own. `compiles` says that the first step holds a
-    compilation, which is timed apart.
+    compilation, which is timed apart; `needs` names the modules that compiling imports, for nurseries to preload.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Mode:
     prepare: Callable[[Workload, Request], Workload]
     environment: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
@@ -66,7 +67,13 @@ MODES: dict[str, Mode] = {
     mode.name: mode
     for mode in (
         Mode("eager", "PyTorch as it is", _eager),
-        Mode("inductor", "torch.compile with its default backend", _inductor, compiles=True),
+        Mode(
+            "inductor",
+            "torch.compile with its default backend",
+            _inductor,
+            compiles=True,
+            needs=("torch._dynamo", "torch._inductor.compile_fx"),
+        ),
         Mode("jit", "TorchScript: traced, and frozen for eval", _jit, compiles=True),
     )
 }

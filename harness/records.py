@@ -368,6 +368,8 @@ def _disagreements(first: Header, other: Header) -> Iterator[tuple[str, Any, Any
     ours, theirs = ({build.name: build.fingerprint for build in header.builds} for header in (first, other))
     if ours != theirs:
         yield "the builds", ours, theirs
+    if first.machine.fingerprint != other.machine.fingerprint:
+        yield "the machine", first.machine.fingerprint, other.machine.fingerprint
 
 
 def missing_tail(path: pathlib.Path) -> int:

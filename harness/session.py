@@ -122,6 +122,7 @@ def _measure(session: Session, done: frozenset[str], observer: Observer):  # typ
     remaining = [rest for group in session.groups if (rest := _without(group, done)) is not None]
     plan = session.plan
     needs = dict.fromkeys(need for group in remaining for need in group.description.needs)
+    needs |= dict.fromkeys(need for group in remaining for mode in group.modes for need in MODES[mode].needs)
     if any(group.type == "train" for group in remaining):
         # Imported when an optimizer is made, which takes a second: once in the nursery is better than in every worker.
         needs["torch._dynamo"] = None

@@ -369,6 +369,15 @@ def test_shards_of_other_builds_are_refused(tmp_path: pathlib.Path) -> None:
         records.join(paths)
 
 
+def test_shards_of_another_machine_are_refused(tmp_path: pathlib.Path) -> None:
+    first, second = synthetic.shards(RUN, 2)
+    machine = msgspec.structs.replace(synthetic.MACHINE, fingerprint="other")
+    second = msgspec.structs.replace(second, header=msgspec.structs.replace(second.header, machine=machine))
+    paths = [synthetic.write(first, tmp_path / "1.jsonl"), synthetic.write(second, tmp_path / "2.jsonl")]
+    with pytest.raises(UserError, match=f"on the machine .other against {synthetic.MACHINE.fingerprint}"):
+        records.join(paths)
+
+
 def test_the_same_test_in_two_shards_is_refused(tmp_path: pathlib.Path) -> None:
     paths = [synthetic.write(RUN, tmp_path / name) for name in ("1.jsonl", "2.jsonl")]
     with pytest.raises(UserError, match="another shard holds too"):
