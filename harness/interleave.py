@@ -1,10 +1,10 @@
 """Interleaves the lanes of one benchmark until the estimate is good enough: the measuring method itself.
 
 The lanes of a group live side by side, one worker each, pinned to the same CPUs, and never run at the same time. In
-every round each lane gives one sample, in random order; after some rounds all workers are replaced by fresh ones,
-created in the opposite order. What is estimated is the ratio between lanes: a slow moment of the machine falls on all
-of them, the luck of one process is averaged over launches, and that of one nursery's address space over nurseries. Why
-each of these is needed, with figures: docs/method.md.
+every round each lane gives one sample, in random order; after some rounds all workers are replaced by fresh ones. What
+is estimated is the ratio between lanes: a slow moment of the machine falls on all of them, the luck of one process is
+averaged over launches, and that of one nursery's address space over nurseries. Why each of these is needed, with
+figures: docs/method.md.
 
 `measure` never raises for what a benchmark does: whatever happens to a lane becomes the status of its test. Imports no
 torch.
@@ -120,6 +120,21 @@ def measure(group: Group, pool: Pool, plan: records.Plan, turn: int, observer: O
     return _Interleaving(group, pool, plan, turn, observer).run() if group.modes else _skips(group)
 
 
+def is_swapped(index: int, pairs: int, turn: int) -> bool:
+    """Whether launch `index` of a group creates its workers in the opposite order.
+
+    Two launches in one order are followed by two in the other: A B, A B, B A, B A. The kernel hands the pages that
+    were freed last to whoever asks first, so workers created in the same order as before swap their physical pages,
+    and in the opposite order keep them. Swapping at every launch would leave each lane on the same pages, good or bad,
+    for the whole test: that bias was measured at 5 % (docs/method.md). This way order and pages are both balanced
+    every four launches, and over the visits to each pair of nurseries. `turn` begins every second group with the other
+    order.
+    """
+    # With a multiple of four nurseries a pair would otherwise meet the same order at each visit.
+    phase = index + (2 * (index // pairs) if pairs % 4 == 0 else 0)
+    return (phase % 4 >= 2) != (turn % 2 == 1)
+
+
 class _Interleaving:
     """The state of one group while it is measured."""
 
@@ -167,9 +182,7 @@ class _Interleaving:
         """One launch: fresh workers for all lanes, then rounds."""
         began = time.monotonic()
         live = self._live()
-        # The opposite order each time, for each pair of nurseries both orders equally often, and begun with each order
-        # equally often over the tests, for a test may end after an odd number of launches.
-        swapped = (index % self._pairs + index // self._pairs + self._turn) % 2 == 1
+        swapped = is_swapped(index, self._pairs, self._turn)
         with contextlib.ExitStack() as stack:
             workers: dict[Lane, Worker] = {}
             for lane in reversed(live) if swapped else live:
@@ -182,6 +195,8 @@ class _Interleaving:
             positions = {lane: position for position, lane in enumerate(workers)}
             taken = self._rounds(workers, began)
             for lane, samples in taken.items():
+                if lane.mode in self._failed:
+                    continue
                 try:
                     figures = workers[lane].finish(self._timeout())
                 except WorkerError as error:

@@ -130,19 +130,29 @@ def _many(pool, launches, turn=0):
         _measure(pool, plan=_plan(budget=1e6, nurseries=pool.settings.nurseries, half_width=1e-9), turn=turn, log=log)
 
 
-@pytest.mark.parametrize("nurseries", [1, 2, 3, 6])
-def test_creation_order_alternates_within_every_pair(nurseries):
+@pytest.mark.parametrize("nurseries", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("turn", [0, 1])
+def test_both_creation_orders_are_met_equally_often_by_every_pair(nurseries, turn):
     pool = Pool(nurseries, _noisy)
-    _many(pool, 6 * nurseries)
+    _many(pool, 4 * nurseries, turn)
     orders = collections.defaultdict(list)
     for launch in _launches(pool):
         orders[launch["eager@head"]].append(next(iter(launch)))
     assert sorted(orders) == list(range(nurseries))
     for order in orders.values():
-        assert len(order) == 6
-        assert all(first != second for first, second in itertools.pairwise(order))
-    first = [next(iter(launch)) for launch in _launches(pool)[:nurseries]]
-    assert first == (["eager@base", "eager@head"] * 3)[:nurseries]
+        assert collections.Counter(order) == {"eager@base": 2, "eager@head": 2}
+
+
+def test_lanes_neither_keep_their_place_nor_their_pages():
+    """Pages go to whoever asks first in the order in which they were freed last, so the same order swaps them."""
+    orders = [interleave.is_swapped(index, 6, 0) for index in range(24)]
+    assert orders[:8] == [False, False, True, True, False, False, True, True]
+    pages = [1]
+    for before, now in itertools.pairwise(orders):
+        pages.append(-pages[-1] if before == now else pages[-1])
+    assert sum(pages[:4]) == sum(pages) == 0
+    for pair in range(6):
+        assert sum(pages[index] for index in range(pair, 24, 6)) == 0
 
 
 @pytest.mark.parametrize("turn", range(5))
