@@ -41,6 +41,7 @@ class Comparison:
     base_seconds: float
     head_seconds: float
     standard_error: float | None = None
+    degrees_of_freedom: float = 0.0
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
@@ -245,6 +246,7 @@ def _comparison(
         base_seconds=base_seconds,
         head_seconds=statistics.median(launch.head_seconds for launch in launches),
         standard_error=estimate.standard_error if known else None,
+        degrees_of_freedom=estimate.degrees_of_freedom,
         low=relative(estimate.low) if known else None,
         high=relative(estimate.high) if known else None,
         p_value=estimate.p_value if known else None,

@@ -314,13 +314,15 @@ def _scored(case: _Case, drafts: Sequence[_Draft], entries: Sequence[TestVerdict
     if not shared:
         return None
     ratios = {name: sound[name].log_ratio for name in shared}
-    errors = {name: error for name in shared if (error := sound[name].standard_error) is not None}
+    errors = {name: error for name in shared if (error := _error(sound[name])) is not None}
 
     def over(logs: Mapping[str, float]) -> score.Score:
         now = {name: known[canonical(name)] * (1 + policies.relative(log)) for name, log in logs.items()}
         return score.score(now, then, errors, tasks=tasks)
 
     found = over(ratios)
+    weights = {canonical(name): weight for name, weight in score.weights(then, tasks).combined.items()}
+    p_value = _score_p_value(weights, {name: sound[name] for name in shared})
     warnings = list(found.warnings)
     drifts = {draft.test.test: draft.drift.log_ratio for draft in drafts if draft.drift is not None}
     if moved := {name: log + drifts[name] for name, log in ratios.items() if name in drifts}:
@@ -331,7 +333,7 @@ def _scored(case: _Case, drafts: Sequence[_Draft], entries: Sequence[TestVerdict
         low=found.low,
         high=found.high,
         coverage=found.coverage,
-        outcome=case.rule.of_score(found.value, found.low, found.high, _score_q_value(found, entries), case.policy),
+        outcome=case.rule.of_score(found.value, found.low, found.high, p_value, case.policy),
         threshold=case.policy.score_threshold,
         subscores={part.name: part.value for part in found.subscores},
         movers=tuple(Mover(test=one.test, weight=one.weight, points=one.points) for one in found.movers),
@@ -340,19 +342,24 @@ def _scored(case: _Case, drafts: Sequence[_Draft], entries: Sequence[TestVerdict
     )
 
 
-def _score_q_value(found: score.Score, entries: Sequence[TestVerdict]) -> float | None:
-    """The score's q-value in the family of all tests and itself.
+def _error(compared: Comparison) -> float | None:
+    """The standard error that a normal distribution would need for the test's own interval.
 
-    The 1 % of the score is about as wide as its own interval on a noisy machine, so the size alone would hold no false
-    alarm back: the score has to survive the same control as the tests.
+    A score adds tests up as if they were normal; few launches make Student's t wider, and this keeps that width.
     """
-    if found.low is None or found.high is None:
+    if compared.low is None or compared.high is None:
         return None
-    error = math.log(found.high / found.low) / (2 * score.NORMAL_QUANTILE)
-    if error <= 0:
-        return 0.0
-    p_value = math.erfc(abs(math.log(found.value / score.TARGET)) / error / math.sqrt(2))
-    return stats.benjamini_hochberg([*(e.p_value for e in entries if e.p_value is not None), p_value])[-1]
+    return (math.log1p(compared.high) - math.log1p(compared.low)) / (2 * score.NORMAL_QUANTILE)
+
+
+def _score_p_value(weights: Mapping[str, float], tests: Mapping[str, Comparison]) -> float | None:
+    """Two-sided, against a score of 1000; None when no test has an interval. `weights` is by canonical test name."""
+    parts = [
+        stats.Part(weights[canonical(name)], test.log_ratio, test.standard_error, test.degrees_of_freedom)
+        for name, test in tests.items()
+        if test.standard_error is not None
+    ]
+    return stats.weighted_mean(parts).p_value if parts else None
 
 
 def _elapsed(run: Run) -> float:

@@ -141,6 +141,31 @@ def estimate(effects: Sequence[float], pairs: Sequence[int], confidence: float =
     return _from_spread(point, error * LOOK_FACTOR, freedom, launches, clusters, confidence)
 
 
+@dataclass(frozen=True)
+class Part:
+    """One term of a weighted mean: a log ratio with its standard error and degrees of freedom."""
+
+    weight: float
+    log_ratio: float
+    standard_error: float
+    degrees_of_freedom: float
+
+
+def weighted_mean(parts: Sequence[Part], confidence: float = CONFIDENCE) -> Estimate:
+    """The weighted mean of independent estimates; degrees of freedom after Welch (1947) and Satterthwaite (1946)."""
+    total = math.fsum(part.weight for part in parts)
+    shares = [(part.weight / total * part.standard_error) ** 2 for part in parts] if total > 0 else []
+    variance = math.fsum(shares)
+    point = math.fsum(part.weight / total * part.log_ratio for part in parts) if total > 0 else math.nan
+    if not variance > 0:
+        freedom = min((part.degrees_of_freedom for part in parts), default=0.0)
+    else:
+        freedom = variance**2 / math.fsum(
+            share**2 / part.degrees_of_freedom for share, part in zip(shares, parts, strict=True)
+        )
+    return _from_spread(point, math.sqrt(variance), freedom, len(parts), len(parts), confidence)
+
+
 def _standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
 

@@ -79,9 +79,9 @@ def test_the_score_signals_beyond_one_percent(
     assert RULES["v1"].of_score(value, low, high, None, POLICY) == by_size
 
 
-@pytest.mark.parametrize("q_value", [0.06, None])
-def test_the_score_alone_is_no_signal_when_it_can_be_chance_among_the_tests(q_value: float | None) -> None:
-    assert RULES["torchwarden"].of_score(980.0, 970.0, 990.0, q_value, POLICY) == "inconclusive"
+@pytest.mark.parametrize("p_value", [0.01, None])
+def test_the_score_is_no_signal_when_it_can_be_chance(p_value: float | None) -> None:
+    assert RULES["torchwarden"].of_score(980.0, 970.0, 990.0, p_value, POLICY) == "inconclusive"
 
 
 @pytest.mark.parametrize(

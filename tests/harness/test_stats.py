@@ -177,6 +177,26 @@ def test_shifted_adds_independent_errors() -> None:
     assert shifted.standard_error == pytest.approx(math.hypot(estimate.standard_error, 0.02))
 
 
+def test_weighted_mean_against_welch() -> None:
+    """The mean of x and -y is half the difference of the means of x and y, which is what Welch's test judges."""
+    generator = np.random.default_rng(1)
+    x, y = generator.normal(0.01, 0.05, 4), generator.normal(0, 0.02, 7)
+    parts = [
+        stats.Part(0.5, float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values) - 1)
+        for values in (x, -y)
+    ]
+    welch = scipy_stats.ttest_ind(x, y, equal_var=False)
+    found = stats.weighted_mean(parts)
+    assert found.log_ratio == pytest.approx((x.mean() - y.mean()) / 2)
+    assert found.degrees_of_freedom == pytest.approx(welch.df)
+    assert found.p_value == pytest.approx(welch.pvalue)
+
+
+def test_weighted_mean_of_one_is_that_one() -> None:
+    found = stats.weighted_mean([stats.Part(0.3, 0.02, 0.01, 5)])
+    assert (found.log_ratio, found.standard_error, found.degrees_of_freedom) == pytest.approx((0.02, 0.01, 5))
+
+
 def test_detectable_change_is_found_with_the_power_it_promises() -> None:
     generator = np.random.default_rng(12)
     spread, launches = 0.01, 12
