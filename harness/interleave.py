@@ -37,8 +37,8 @@ SETTLE_BELOW = 0.02
 FEWEST_REWARMING_ROUNDS, REWARMING_SECONDS = 2, 0.05
 """Rounds at the start of a launch that are thrown away, and how long they last at least.
 
-Measured over 480 launches: the worker that was created last is faster by 30 %, 9 % and 7 % in the first three rounds
-of a 3 ms step and by 4 % to 7 % in the first round of longer ones, and by nothing that can be seen after that.
+The worker that was created last is faster at first, by up to a third in the first round of a short step, and by nothing
+that can be seen after three rounds of a short step or one of a longer one (docs/method.md, benchmarks/order.py).
 """
 
 ROUNDS = 15
