@@ -219,8 +219,9 @@ def extra_work(torch: Any, device: str, fraction: float, step_seconds: Callable[
     product = torch.mm
 
     def work(count: int) -> None:
-        for _ in range(count):
-            product(a, b, out=c)
+        with torch.no_grad():
+            for _ in range(count):
+                product(a, b, out=c)
 
     def seconds_of(count: int) -> float:
         clock: Clock = clock_for(device)
@@ -229,17 +230,11 @@ def extra_work(torch: Any, device: str, fraction: float, step_seconds: Callable[
         clock.stop()
         return clock.elapsed
 
-    with torch.inference_mode(False), torch.no_grad():
-        seconds_of(200)
-        count = max(1, round(fraction * step_seconds() / (statistics.median(seconds_of(200) for _ in range(5)) / 200)))
-        ratios = [seconds_of(count) / step_seconds() for _ in range(9)]
+    seconds_of(200)
+    count = max(1, round(fraction * step_seconds() / (statistics.median(seconds_of(200) for _ in range(5)) / 200)))
+    ratios = [seconds_of(count) / step_seconds() for _ in range(5)]
     final = max(1, round(count * fraction / statistics.median(ratios)))
-
-    def extra() -> None:
-        with torch.no_grad():
-            work(final)
-
-    return extra
+    return lambda: work(final)
 
 
 _OOM_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")

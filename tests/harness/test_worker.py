@@ -75,6 +75,19 @@ def test_warm_up_is_over_when_steps_no_longer_get_faster(seconds, steady):
     assert is_steady(seconds) is steady
 
 
+def test_extra_work_leaves_a_train_step_its_gradients():
+    weight = torch.ones(32, 32, requires_grad=True)
+
+    def step_seconds():
+        (weight @ weight).sum().backward()
+        return 1e-4
+
+    extra = extra_work(torch, "cpu", 0.2, step_seconds)
+    extra()
+    assert torch.is_grad_enabled()
+    assert weight.grad is not None
+
+
 def test_extra_work_is_worth_its_fraction_of_a_step():
     matrix = torch.randn(64, 64)
 
