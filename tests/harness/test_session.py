@@ -339,6 +339,9 @@ def quick(tmp_path):
 
 
 def test_ctrl_c_leaves_a_valid_file_that_resume_completes(quick, tmp_path):
+    # Tests that last: a starved test process must not be overtaken by the end of the run.
+    plan_that_lasts = msgspec.structs.replace(quick.plan, budget_seconds=2.5, half_width=1e-9)
+    quick = dataclasses.replace(quick, plan=plan_that_lasts)
     path = tmp_path / "run.jsonl"
     with sessions.start(quick, path) as coordinator:
         assert sessions.wait_for_event(coordinator, "ended")
