@@ -53,11 +53,10 @@ def main() -> None:
     parser.add_argument("--launches", type=int, default=12)
     arguments = parser.parse_args()
     environment = dict(os.environ)
-    found = builds.resolve("current", "head", environment)
     both = [builds.resolve("current", name, environment) for name in BUILDS]
     descriptions = {entry.name: entry for entry in describe_suites(["smoke"])}
     cpus = machine.choose_cpus(1)
-    print(f"torch {found.torch_version}; changes in percent")
+    print(f"torch {both[0].torch_version}; changes in percent")
     plain = allocators.environment("keep")
     plain.pop("GLIBC_TUNABLES")
     for pages, setting in (("huge pages", allocators.environment("keep")), ("4 KiB pages", plain)):

@@ -11,7 +11,7 @@ import datetime
 import pathlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -118,7 +118,7 @@ def _done(session: Session, path: pathlib.Path) -> set[str]:
     return {test.test for test in records.read(path).tests}
 
 
-def _measure(session: Session, done: frozenset[str], observer: Observer):  # type: ignore[no-untyped-def]
+def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iterator[records.Test]:
     remaining = [rest for group in session.groups if (rest := _without(group, done)) is not None]
     plan = session.plan
     needs = dict.fromkeys(need for group in remaining for need in group.description.needs)
