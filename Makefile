@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip --disable-pip-version-check install -qq -c constraints.txt
 .DELETE_ON_ERROR:
 # Both environments install the same source folder, and a timing target must not share its CPU with another.
 .NOTPARALLEL:
-.PHONY: help run test test-bot lint format apt clean distclean
+.PHONY: help run test test-bot test-full lint format apt clean distclean
 
 help:
 	@echo "make run     calibrate this machine, then an A/A run of the smoke suite: report on the terminal and in out/"
@@ -22,6 +22,7 @@ help:
 	@echo "             ONLY=REGEX   measure only the tests whose name matches"
 	@echo "             BUDGET=60s   time allowed per test"
 	@echo "make test    lint, then all tests"
+	@echo "make test-full   every model of every suite in every mode, and once in the sizes of TorchBench V1: hours"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff rewrite the code"
 	@echo "make apt     install what only Debian has (apt-packages.txt); make test does this itself"
@@ -50,6 +51,10 @@ test:
 	@$(MAKE) --no-print-directory apt || echo "make test: going on without them; the browser tests will be skipped"
 	@$(MAKE) --no-print-directory lint test-bot
 	$(VENV)/bin/python -m pytest --ignore=tests/bot_only
+
+# What make test skips for its length: compiled modes of every model, and the sizes of V1.
+test-full: $(READY)
+	TORCHWARDEN_FULL=1 $(VENV)/bin/python -m pytest tests/harness/suites
 
 # In an environment without torch: what a hosted runner that only judges and reports has.
 test-bot: $(BOT_READY)

@@ -38,6 +38,7 @@ def of_test(test: Test, plan: Plan, comparison: Comparison) -> list[str]:
             "All launches come from one preloaded process per build, so the luck of its memory layout may bias the "
             "change."
         )
+    found += _of_work(test, plan)
     if comparison.cut:
         found.append("A lane lacks rounds of some launches; those of its partner were left out.")
     if test.stopped == "budget" and _half_width(comparison) > plan.half_width:
@@ -96,6 +97,21 @@ def _half_width(comparison: Comparison) -> float:
     if comparison.low is None or comparison.high is None:
         return float("inf")
     return (comparison.high - comparison.low) / 2
+
+
+def _of_work(test: Test, plan: Plan) -> Iterator[str]:
+    """Whether both builds did the same work, so far as their facts tell."""
+    base = test.lane(plan.base) if plan.base is not None else None
+    head = test.lane(plan.head)
+    if base is None or head is None:
+        return
+    for what, ours, theirs in (
+        ("parameters", base.parameters, head.parameters),
+        ("floating-point operations", base.flops, head.flops),
+        ("output shapes", base.output_shapes or None, head.output_shapes or None),
+    ):
+        if ours is not None and theirs is not None and ours != theirs:
+            yield f"Base and head differ in {what}, so they do not do the same work."
 
 
 def _of_health(health: Health) -> Iterator[str]:

@@ -163,7 +163,8 @@ def figures(lane: LaneRecord) -> dict[str, float]:
     """What a lane is known by beside its time; only what was measured.
 
     `throughput` is items per second, `peak_memory_bytes` the highest of all launches, `minor_faults` the median per
-    step, `compile_seconds` that of the first launch, which alone found the caches empty.
+    step, `compile_seconds` that of the first launch, which alone found the caches empty; `parameters` and `flops` (of
+    a step) are counts.
     """
     launches = lane.launches
     found: dict[str, float | None] = {
@@ -175,6 +176,7 @@ def figures(lane: LaneRecord) -> dict[str, float]:
             (launch.compile_seconds for launch in launches if launch.compile_seconds is not None), None
         ),
     }
+    found |= {"parameters": lane.parameters, "flops": lane.flops}
     seconds = typical_seconds(lane)
     if seconds is not None:
         found["throughput"] = lane.items / seconds

@@ -25,17 +25,26 @@ from typing import Any
 
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
-BUILTIN_SUITES = ("smoke",)
+BUILTIN_SUITES = ("smoke", "torchbench")
+COMPATIBILITIES = ("v1",)
+"""Whose mistakes a benchmark can be asked to repeat: `v1` is TorchBench V1."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a benchmark function is asked to build: one test type on one device in one size."""
+    """What a benchmark function is asked to build: one test type on one device in one size.
+
+    `wanted_iterations` is the number of train steps in one timed call where the user asks for another than the size's;
+    `compat` names the system whose mistakes are wanted where they change the timing ("v1"), or is None for the sane
+    behaviour.
+    """
 
     type: str
     device: str
     size: Mapping[str, Any]
     seed: int = 1337
+    wanted_iterations: int | None = None
+    compat: str | None = None
 
     @property
     def training(self) -> bool:
@@ -49,16 +58,32 @@ class Request:
             return int(self.size["train_batch"])
         return int(self.size.get("batch", 1))
 
+    @property
+    def iterations(self) -> int:
+        """Train steps in one timed call: what the user wants, else `iterations` of the size, else 1; eval does one."""
+        if not self.training:
+            return 1
+        return int(self.wanted_iterations or self.size.get("iterations", 1))
+
+    @property
+    def v1(self) -> bool:
+        """Whether the mistakes of TorchBench V1 are wanted."""
+        return self.compat == "v1"
+
 
 @dataclass
 class Workload:
     """A built benchmark, ready to be prepared for a lane.
 
     `model(*inputs, **keywords)` is the forward pass. For training, `loss(output)` gives a scalar tensor and
-    `optimizer` updates the parameters; a benchmark whose step has another shape (several networks, an inner loop)
-    gives `step`, called as `step(workload, clock)` with the lane's (possibly compiled) model in `workload.model`; it
-    calls `clock.mark(phase)` after each phase and returns a tensor to be checked for finiteness. `items` is how many
-    items one step processes.
+    `optimizer` updates the parameters; with `clears_gradients` false they accumulate from step to step. A benchmark
+    whose step has another shape (several networks, an inner loop) gives `step`, called as `step(workload, clock)` with
+    the lane's (possibly compiled) model in `workload.model`; it calls `clock.mark(phase)` after each phase and returns
+    what is to be checked for finiteness. `step` decides on inference mode or gradients itself. `items` is how many
+    items one iteration processes.
+
+    `model` may be a dict of networks, all of which the lane compiles; `step` is needed then, and for `jit` by tracing
+    `examples`, the positional inputs of each network by its name. `script` asks `jit` to script rather than to trace.
     """
 
     model: Any
@@ -68,6 +93,13 @@ class Workload:
     loss: Callable[[Any], Any] | None = None
     optimizer: Any = None
     step: Callable[[Workload, Any], Any] | None = None
+    clears_gradients: bool = True
+    examples: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    script: bool = False
+
+    def networks(self) -> list[Any]:
+        """The networks of the workload, those of a dict in its order."""
+        return list(self.model.values()) if isinstance(self.model, dict) else [self.model]
 
 
 Build = Callable[[Request], Workload]
@@ -79,7 +111,8 @@ class Description:
 
     `sizes` maps a size's name to its numbers; `unsupported` maps what cannot be done to the reason, its keys being
     facets joined by hyphens ("train", "cuda-train", "jit", "eval-jit"); `needs` names the packages the nursery
-    preloads.
+    preloads. `parameters` is the number of parameters by size, all networks together, those that share a tensor
+    counted once; `nondeterministic` says why two launches on a CPU may differ, and is empty where they agree bitwise.
     """
 
     name: str
@@ -92,6 +125,8 @@ class Description:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     summary: str = ""
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    nondeterministic: str = ""
 
     def why_not(self, type: str, device: str, mode: str) -> str | None:
         """The reason why this benchmark cannot run in this type, device and mode; None when it can."""
@@ -129,11 +164,14 @@ def benchmark(
     devices: Sequence[str] = DEVICES,
     unsupported: Mapping[str, str] | None = None,
     needs: Sequence[str] = (),
+    parameters: int | Mapping[str, int] | None = None,
+    nondeterministic: str = "",
 ) -> Callable[[Build], Build]:
     """Register the decorated function as the benchmark `name` of the suite its module belongs to.
 
-    Raises ValueError when the description is not sound or the suite already has the name, so that a mistake in a suite
-    shows at import and not in the middle of a run.
+    The rest is as in `Description`; `parameters` may be one number for all sizes. Raises ValueError when the
+    description is not sound or the suite already has the name, so that a mistake in a suite shows at import and not in
+    the middle of a run.
     """
     if not sizes:
         raise ValueError(f"benchmark {name}: give at least one size")
@@ -143,6 +181,10 @@ def benchmark(
         for value in given:
             if value not in known:
                 raise ValueError(f"benchmark {name}: unknown {word} {value!r}; known are {', '.join(known)}")
+
+    counts = dict.fromkeys(sizes, parameters) if isinstance(parameters, int) else dict(parameters or {})
+    if strange := counts.keys() - sizes.keys():
+        raise ValueError(f"benchmark {name}: parameters of unknown sizes {', '.join(sorted(strange))}")
 
     def register(build: Build) -> Build:
         suite = _files_loading[-1] if _files_loading else _suite_of(build.__module__)
@@ -161,6 +203,8 @@ def benchmark(
                 unsupported=dict(unsupported or {}),
                 needs=tuple(needs),
                 summary=(build.__doc__ or "").strip().partition("\n")[0],
+                parameters=counts,
+                nondeterministic=nondeterministic,
             ),
             build,
         )

@@ -41,10 +41,16 @@ The worker that was created last is faster at first, by up to a third in the fir
 that can be seen after three rounds of a short step or one of a longer one (docs/method.md, benchmarks/order.py).
 """
 
+LONG_ROUND = 1.0
+"""Seconds from which one thrown-away round is enough: by then every page has been touched."""
+
 ROUNDS = 15
 """Rounds of a launch until enough is known to choose their number."""
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+"""Bounds on the rounds of a launch; where even the fewest take more than half of the budget, as many as that pays, or
+one.
+"""
 
 WARMUP_STEPS = 25
 WARMUP_SECONDS = 1.0
@@ -80,6 +86,8 @@ class _LaneLog:
 
     launches: list[records.Launch] = field(default_factory=list)
     items: int = 1
+    facts: dict[str, Any] = field(default_factory=dict)
+    """`parameters`, `flops` and `output_shapes`, once a launch has told them."""
 
 
 @dataclass
@@ -118,6 +126,18 @@ def measure(group: Group, pool: Pool, plan: records.Plan, turn: int, observer: O
     one pair does not lean on all tests alike.
     """
     return _Interleaving(group, pool, plan, turn, observer).run() if group.modes else _skips(group)
+
+
+def rewarming_rounds(round_seconds: float, lanes: int) -> int:
+    """How many rounds of this length in seconds are thrown away at the start of a launch.
+
+    None for a single lane, whose worker has not been idle.
+    """
+    if lanes == 1:
+        return 0
+    if round_seconds >= LONG_ROUND:
+        return 1
+    return max(FEWEST_REWARMING_ROUNDS, math.ceil(REWARMING_SECONDS / round_seconds))
 
 
 def is_swapped(index: int, pairs: int, turn: int) -> bool:
@@ -219,6 +239,9 @@ class _Interleaving:
             "threads": plan.threads,
             "cpus": self._pool.settings.cpus,
             "inject": injected,
+            "iterations": plan.iterations,
+            "compat": plan.compat,
+            "describe": not self._logs[lane].facts,
             "warmup_steps": WARMUP_STEPS,
             "warmup_seconds": WARMUP_SECONDS,
         }
@@ -249,7 +272,7 @@ class _Interleaving:
         if not self._steps:
             self._choose_steps([workers[lane].birth["step_seconds"] for lane in taken])
         expected = sum(workers[lane].birth["step_seconds"] for lane in taken) * (self._steps + self._settle)
-        for _ in range(max(FEWEST_REWARMING_ROUNDS, math.ceil(REWARMING_SECONDS / expected))):
+        for _ in range(rewarming_rounds(expected, len(taken))):
             if self._round(workers, list(taken)) is None:
                 return {}
         self._launch_seconds = time.monotonic() - began
@@ -293,7 +316,8 @@ class _Interleaving:
             self._budget / (stats.MINIMUM_LAUNCHES_PER_PAIR * self._pairs) - self._launch_seconds
         ) / round_seconds
         worthwhile = self._launch_seconds / round_seconds
-        return round(min(max(FEWEST_ROUNDS, min(wanted, max(affordable, worthwhile))), MOST_ROUNDS))
+        fewest = min(FEWEST_ROUNDS, max(1, self._budget / 2 / round_seconds))
+        return round(min(max(fewest, min(wanted, max(affordable, worthwhile))), MOST_ROUNDS))
 
     def _best_rounds(self) -> float | None:
         """The cheapest number of rounds, once a full cycle of launches has shown both variances."""
@@ -315,6 +339,7 @@ class _Interleaving:
     ) -> None:
         log = self._logs[lane]
         log.items = int(birth["items"])
+        log.facts |= {name: figures[name] for name in ("parameters", "flops", "output_shapes") if name in figures}
         log.launches.append(
             records.Launch(
                 index=index,
@@ -357,7 +382,15 @@ class _Interleaving:
 
     def _test(self, mode: str, stopped: str, summary: records.Health) -> records.Test:
         lanes = tuple(
-            records.LaneRecord(mode=lane.mode, build=lane.build, items=log.items, launches=tuple(log.launches))
+            records.LaneRecord(
+                mode=lane.mode,
+                build=lane.build,
+                items=log.items,
+                launches=tuple(log.launches),
+                parameters=log.facts.get("parameters"),
+                flops=log.facts.get("flops"),
+                output_shapes=tuple(map(tuple, log.facts.get("output_shapes", ()))),
+            )
             for lane, log in self._logs.items()
             if lane.mode == mode
         )

@@ -46,21 +46,38 @@ def _eager(workload: Workload, request: Request) -> Workload:
     return workload
 
 
+def _compiled(workload: Workload, compile: Callable[[Any, str | None], Any]) -> Workload:
+    """The workload with `compile(network, name)` of its model, or of each network by its name."""
+    if isinstance(workload.model, dict):
+        return dataclasses.replace(
+            workload, model={name: compile(network, name) for name, network in workload.model.items()}
+        )
+    return dataclasses.replace(workload, model=compile(workload.model, None))
+
+
 def _inductor(workload: Workload, request: Request) -> Workload:
     import torch
 
-    return dataclasses.replace(workload, model=torch.compile(workload.model, backend="inductor"))
+    return _compiled(workload, lambda network, _: torch.compile(network, backend="inductor"))
 
 
 def _jit(workload: Workload, request: Request) -> Workload:
     import torch
 
-    # Tracing takes positional or keyword examples, not both.
-    examples = {"example_kwarg_inputs": workload.keywords} if workload.keywords else {"example_inputs": workload.inputs}
-    model = torch.jit.trace(workload.model, check_trace=False, **examples)
-    if not request.training:
-        model = torch.jit.freeze(model)
-    return dataclasses.replace(workload, model=model)
+    def compile(network: Any, name: str | None) -> Any:
+        if not request.training:
+            network.eval()
+        if workload.script:
+            compiled = torch.jit.script(network)
+        else:
+            inputs = workload.inputs if name is None else workload.examples[name]
+            # Tracing takes positional or keyword examples, not both.
+            named = workload.keywords if name is None else {}
+            examples = {"example_kwarg_inputs": named} if named else {"example_inputs": inputs}
+            compiled = torch.jit.trace(network, check_trace=False, **examples)
+        return compiled if request.training else torch.jit.optimize_for_inference(torch.jit.freeze(compiled))
+
+    return _compiled(workload, compile)
 
 
 MODES: dict[str, Mode] = {
@@ -74,21 +91,36 @@ MODES: dict[str, Mode] = {
             compiles=True,
             needs=("torch._dynamo", "torch._inductor.compile_fx"),
         ),
-        Mode("jit", "TorchScript: traced, and frozen for eval", _jit, compiles=True),
+        Mode("jit", "TorchScript: traced or scripted, frozen and optimised for eval", _jit, compiles=True),
     )
 }
 
 
 def step_of(workload: Workload, request: Request) -> Callable[[Any], Any]:
-    """The function that does one step of a prepared workload: called with a clock, it returns what to check.
+    """The function that does one timed call of a prepared workload: called with a clock, it returns what to check.
 
-    A train step is zero_grad, forward and loss, backward, update, with those phases marked; an eval step is the forward
-    pass under inference mode.
+    It repeats one iteration `request.iterations` times. An iteration of a train step is zero_grad, forward and loss,
+    backward, update, with those phases marked; of an eval step the forward pass under inference mode.
     """
+    once = _iteration(workload, request)
+    if request.iterations == 1:
+        return once
+
+    def repeated(clock: Any) -> Any:
+        for _ in range(request.iterations - 1):
+            once(clock)
+        return once(clock)
+
+    return repeated
+
+
+def _iteration(workload: Workload, request: Request) -> Callable[[Any], Any]:
     if workload.step is not None:
         step = workload.step
         return lambda clock: step(workload, clock)
     model, inputs, keywords = workload.model, workload.inputs, workload.keywords
+    if isinstance(model, dict):
+        raise ValueError("a workload of several networks needs a step of its own")
     if not request.training:
         import torch
 
@@ -97,12 +129,13 @@ def step_of(workload: Workload, request: Request) -> Callable[[Any], Any]:
                 return model(*inputs, **keywords)
 
         return evaluate
-    loss, optimizer = workload.loss, workload.optimizer
+    loss, optimizer, clears = workload.loss, workload.optimizer, workload.clears_gradients
     if loss is None or optimizer is None:
         raise ValueError("a train step needs a loss and an optimizer, or a step of its own")
 
     def train(clock: Any) -> Any:
-        optimizer.zero_grad(set_to_none=True)
+        if clears:
+            optimizer.zero_grad(set_to_none=True)
         value = loss(model(*inputs, **keywords))
         clock.mark("forward")
         value.backward()

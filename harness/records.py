@@ -97,6 +97,10 @@ class Plan(Record, frozen=True, kw_only=True):
     allocator: str = "keep"
     nurseries: int = 6
     inject: dict[str, float] = msgspec.field(default_factory=dict)
+    iterations: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
+    """Train steps in one timed call, where not as many as the size says."""
+    compat: str | None = None
+    """Whose mistakes were repeated where they change the timing: "v1", or None for the sane behaviour."""
     shard: str | None = None
 
 
@@ -140,6 +144,11 @@ class LaneRecord(Record, frozen=True, kw_only=True):
     build: str
     items: Count = 1
     launches: tuple[Launch, ...] = ()
+    parameters: Count | None = None
+    flops: Count | None = None
+    """Floating-point operations of a step (matrix products, convolutions, attention), counted in eager lanes."""
+    output_shapes: tuple[tuple[Count, ...], ...] = ()
+    """Shapes of the first tensors that a step returned."""
 
     @property
     def name(self) -> str:

@@ -22,10 +22,10 @@ import socket
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness import benchmark, lanes
+from harness import benchmark, facts, lanes
 from harness.clock import Clock, clock_for
 
 MAXIMUM_PACKET = 128 * 1024
@@ -40,8 +40,9 @@ FEWEST_WARMUP_STEPS = 2
 def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
     """Do the whole life of a worker over `channel`; returns when told to finish or when the coordinator is gone.
 
-    `order` holds suite, benchmark, type, device, mode, size (numbers), seed, threads, inject (fraction of extra work),
-    warmup_steps and warmup_seconds (limits).
+    `order` holds suite, benchmark, type, device, mode, size (numbers), seed, threads, warmup_steps and warmup_seconds
+    (limits); and may hold inject (fraction of extra work), iterations and compat (see `benchmark.Request`), and
+    describe (whether the step's facts are wanted at the end).
     """
     try:
         step = Step(order)
@@ -76,9 +77,16 @@ class Step:
         torch.set_num_threads(int(order["threads"]))
         torch.set_num_interop_threads(1)
         torch.manual_seed(self._seed)
-        request = benchmark.Request(order["type"], self._device, order["size"], self._seed)
+        request = benchmark.Request(
+            order["type"], self._device, order["size"], self._seed, order.get("iterations"), order.get("compat")
+        )
         mode = lanes.MODES[order["mode"]]
-        workload = mode.prepare(benchmark.load(order["suite"])[order["benchmark"]].build(request), request)
+        built = benchmark.load(order["suite"])[order["benchmark"]].build(request)
+        # Before a mode changes them: freezing turns parameters into constants.
+        self._parameters = facts.parameters(built.networks()) if order.get("describe") else None
+        # A counter follows eager steps only.
+        self._countable = not mode.compiles
+        workload = mode.prepare(built, request)
         if (items := int(workload.items)) < 1:
             raise ValueError(f"a step of {items} items does no work; give the workload's items, at least 1")
         self._step = lanes.step_of(workload, request)
@@ -97,7 +105,7 @@ class Step:
         if fraction := float(order.get("inject", 0.0)):
             self._extra = extra_work(torch, self._device, fraction, lambda: self._timed()[0])
         self.birth: dict[str, Any] = {
-            "items": items,
+            "items": items * request.iterations,
             "first_seconds": first,
             "warmup_seconds": warmup,
             "step_seconds": steady,
@@ -128,7 +136,7 @@ class Step:
         deadline = time.monotonic() + seconds
         while len(taken) < most:
             taken.append(self._timed()[0])
-            if len(taken) >= FEWEST_WARMUP_STEPS and (is_steady(taken) or time.monotonic() > deadline):
+            if time.monotonic() > deadline or (len(taken) >= FEWEST_WARMUP_STEPS and is_steady(taken)):
                 break
         return taken
 
@@ -158,9 +166,15 @@ class Step:
         }
 
     def farewell(self) -> dict[str, Any]:
-        """One last check of the output, and the peak memory: bytes above what the nursery held (on CUDA: allocated)."""
-        check_finite(self._timed()[1])
-        return {"peak_memory_bytes": self._peak()}
+        """One last check of the output; peak memory: bytes above what the nursery held (on CUDA: allocated); facts."""
+        output = self._timed()[1]
+        check_finite(output)
+        figures: dict[str, Any] = {"peak_memory_bytes": self._peak()}
+        if self._parameters is not None:
+            figures["parameters"] = self._parameters
+            figures["output_shapes"] = facts.shapes(output)
+            figures["flops"] = facts.flops(lambda: self._step(self._clock)) if self._countable else None
+        return figures
 
     def _peak(self) -> int | None:
         if self._device.startswith("cuda"):
@@ -191,21 +205,10 @@ def check_finite(output: Any) -> None:
     """Raise `NonFinite` when a floating-point or complex tensor anywhere in `output` holds NaN or infinity."""
     import torch
 
-    for tensor in _tensors(output, torch.Tensor):
+    for tensor in facts.tensors(output):
         if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
             kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinity"
             raise NonFinite(f"the output of the step holds {kind}")
-
-
-def _tensors(value: Any, kind: type) -> Iterable[Any]:
-    if isinstance(value, kind):
-        yield value.detach()
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item, kind)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item, kind)
 
 
 def extra_work(torch: Any, device: str, fraction: float, step_seconds: Callable[[], float]) -> Callable[[], None]:

@@ -44,7 +44,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
 
     With `tests`, at most that many groups are kept, spread evenly over the selection. Raises UserError.
     """
-    from harness import allocators, machine, plan, records, session
+    from harness import allocators, benchmark, machine, plan, records, session
 
     budget = quantities.duration(method.budget, "--budget")
     step_timeout = quantities.duration(method.step_timeout, "--step-timeout")
@@ -52,6 +52,8 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     threshold = quantities.percentage(method.threshold, "--threshold")
     types = quantities.words(selection.type, "--type")
     modes = quantities.words(selection.modes, "--modes")
+    if selection.compat is not None:
+        quantities.known(selection.compat, benchmark.COMPATIBILITIES, "compatibility")
     suites = tuple(dict.fromkeys(selection.suite))
     cpus = machine.choose_cpus(method.threads, quantities.cpus(method.cpus) if method.cpus is not None else ())
     allocators.environment(method.allocator)
@@ -89,6 +91,8 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         allocator=method.allocator,
         nurseries=method.nurseries,
         inject=inject,
+        iterations=selection.iterations,
+        compat=selection.compat,
         budget_seconds=budget,
         step_timeout_seconds=step_timeout,
         half_width=precision,

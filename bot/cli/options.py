@@ -34,6 +34,13 @@ class Selection:
     modes: Annotated[str, typer.Option("--modes", metavar="LIST", help="Modes, see `torchwarden list`.")] = "eager"
     device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="cpu or cuda.")] = "cpu"
     size: Annotated[str, typer.Option("--size", metavar="S", help="Size of models and inputs.")] = "small"
+    iterations: Annotated[
+        int | None,
+        typer.Option("--iterations", metavar="N", min=1, help="Train steps in a timed call (default: the size's)."),
+    ] = None
+    compat: Annotated[
+        str | None, typer.Option("--compat", metavar="NAME", help="v1: repeat TorchBench V1's mistakes that cost time.")
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -301,11 +301,24 @@ def _items(value: float) -> str:
     return f"{_three_digits(value)} items/s"
 
 
+def _counted(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _operations(value: float) -> str:
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if value >= scale:
+            return f"{_three_digits(value / scale)} {prefix}FLOP"
+    return f"{_three_digits(value)} FLOP"
+
+
 _FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "throughput": ("throughput", _items),
     "peak_memory_bytes": ("peak memory", numbers.size),
     "minor_faults": ("page faults per step", _three_digits),
     "compile_seconds": ("compile time", numbers.seconds),
+    "parameters": ("parameters", _counted),
+    "flops": ("operations per step", _operations),
 }
 _MOST_FIGURES = 12
 

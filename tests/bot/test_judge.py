@@ -455,6 +455,31 @@ def test_a_test_measured_well_bears_no_caution() -> None:
     assert verdict.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("base", "head", "words"),
+    [
+        ({"parameters": 100}, {"parameters": 101}, "differ in parameters"),
+        ({"flops": 100}, {"flops": 90}, "differ in floating-point operations"),
+        ({"output_shapes": ((2, 3),)}, {"output_shapes": ((2, 4),)}, "differ in output shapes"),
+    ],
+)
+def test_builds_that_do_not_do_the_same_work_are_said(
+    base: dict[str, object], head: dict[str, object], words: str
+) -> None:
+    run = synthetic.run([Case(A)])
+    (test,) = run.tests
+
+    def with_facts(theirs: dict[str, object]) -> records.Run:
+        lanes = tuple(
+            msgspec.structs.replace(lane, **facts) for lane, facts in zip(test.lanes, (base, theirs), strict=True)
+        )
+        return msgspec.structs.replace(run, tests=(msgspec.structs.replace(test, lanes=lanes),))
+
+    assert any(words in warning for warning in judge(with_facts(head)).tests[0].warnings)
+    for same in (base, {}):
+        assert judge(with_facts(same)).tests[0].warnings == ()
+
+
 def test_one_nursery_is_said() -> None:
     verdict = judge(synthetic.run([Case(A)], nurseries=1))
     assert any("one preloaded process" in warning for warning in verdict.tests[0].warnings)

@@ -27,6 +27,7 @@ from neighbour_of_the_suite import WIDTH
     types=["eval"],
     unsupported={"jit": "no reason"},
     needs=["torch"],
+    parameters=10,
 )
 def tiny(request):
     """One linear layer.
@@ -84,6 +85,15 @@ def test_a_registration_keeps_what_the_decorator_was_told(empty_registry):
         needs=("timm",),
         summary="The first line.",
     )
+
+
+def test_parameters_are_one_number_for_all_sizes_or_one_for_each(empty_registry):
+    sizes = {"small": {}, "v1": {}}
+    assert registered("a", sizes=sizes, parameters=7).description.parameters == {"small": 7, "v1": 7}
+    assert registered("b", sizes=sizes, parameters={"v1": 9}).description.parameters == {"v1": 9}
+    assert registered("c", sizes=sizes).description.parameters == {}
+    with pytest.raises(ValueError, match="unknown sizes huge"):
+        registered("d", sizes=sizes, parameters={"huge": 9})
 
 
 def test_the_decorated_function_stays_usable(empty_registry):
@@ -208,6 +218,24 @@ def test_the_batch_of_a_request(size, type, batch):
     assert Request(type, "cpu", size).batch == batch
 
 
+@pytest.mark.parametrize(
+    ("type", "size", "wanted", "iterations"),
+    [
+        ("train", {}, None, 1),
+        ("train", {"iterations": 3}, None, 3),
+        ("train", {"iterations": 3}, 2, 2),
+        ("eval", {"iterations": 3}, 2, 1),
+    ],
+)
+def test_the_iterations_of_a_request(type, size, wanted, iterations):
+    assert Request(type, "cpu", size, wanted_iterations=wanted).iterations == iterations
+
+
+def test_the_mistakes_of_v1_are_made_only_when_asked_for():
+    assert not Request("eval", "cpu", {}).v1
+    assert Request("eval", "cpu", {}, compat="v1").v1
+
+
 @pytest.mark.parametrize(("suite", "name", "file"), [("smoke", "smoke", False), ("a/b/mine.py", "mine", True)])
 def test_a_suite_is_named_by_itself_or_by_a_files_stem(suite, name, file):
     assert suite_name(suite) == name
@@ -279,6 +307,8 @@ def test_a_users_file_is_described_in_another_interpreter(user_file):
             "unsupported": {"jit": "no reason"},
             "needs": ["torch"],
             "summary": "One linear layer.",
+            "parameters": {"small": 10},
+            "nondeterministic": "",
         }
     ]
 

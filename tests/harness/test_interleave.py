@@ -24,7 +24,7 @@ class Worker:
     def __init__(self, pool, lane, nursery, order, timeout):
         self.pool, self.lane, self.nursery, self.order = pool, lane, nursery, order
         self.cpu_seconds = 0.25
-        pool.note("launch", self, timeout=timeout)
+        pool.note("launch", self, timeout=timeout, order=order)
         seconds = pool.seconds(lane, 0)
         self.birth = {
             "items": 8,
@@ -41,7 +41,7 @@ class Worker:
 
     def finish(self, timeout):
         self.pool.note("finish", self)
-        return {"peak_memory_bytes": 1000}
+        return {"peak_memory_bytes": 1000, "parameters": 12, "flops": None, "output_shapes": [[8, 3]]}
 
     def __enter__(self):
         return self
@@ -245,6 +245,16 @@ def test_a_single_build_is_slowed_too():
     assert {(call.lane, call.worker.order["inject"]) for call in pool.of("launch")} == {("eager@head", 0.1)}
 
 
+def test_facts_are_asked_for_until_they_are_told_and_then_kept():
+    pool = Pool(2, _noisy)
+    (test,) = _measure(pool)
+    asked = [call.details["order"]["describe"] for call in pool.of("launch")]
+    assert asked[:2] == [True, True]
+    assert not any(asked[2:])
+    for lane in test.lanes:
+        assert (lane.parameters, lane.flops, lane.output_shapes) == (12, None, ((8, 3),))
+
+
 @pytest.mark.parametrize(
     ("seconds", "steps", "settle"), [(0.0003, 7, 1), (0.002, 1, 1), (0.019, 1, 1), (0.03, 1, 0), (2.0, 1, 0)]
 )
@@ -272,7 +282,7 @@ def test_a_launch_may_take_longer_in_a_mode_that_compiles():
         ("launch", "jit@head", 1),
         ("launch", "jit@head", 2),
         ("sample", "jit@base", 1),
-        ("sample", "jit@head", 8),
+        ("sample", "jit@head", 5),
         ("finish", "jit@head", 1),
         ("finish", "jit@base", 2),
     ],
@@ -372,3 +382,17 @@ def test_rounds_are_many_enough_for_a_median_and_not_more_than_pay():
     per_launch = collections.Counter(id(call.worker) for call in pool.of("sample")).values()
     assert min(per_launch) >= interleave.FEWEST_ROUNDS
     assert max(per_launch) <= interleave.MOST_ROUNDS + interleave.FEWEST_REWARMING_ROUNDS
+
+
+def test_a_step_that_takes_the_whole_budget_is_sampled_once_in_a_launch():
+    pool = Pool(2)
+    (test,) = _measure(pool, plan=_plan(budget=1e-6))
+    assert test.status == "pass"
+    assert [len(launch.seconds) for lane in test.lanes for launch in lane.launches] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("round_seconds", "lanes", "rounds"), [(0.004, 2, 13), (0.2, 2, 2), (1.5, 2, 1), (0.004, 1, 0)]
+)
+def test_rounds_are_thrown_away_where_a_worker_was_idle(round_seconds, lanes, rounds):
+    assert interleave.rewarming_rounds(round_seconds, lanes) == rounds

@@ -180,3 +180,81 @@ def test_the_table_of_lanes_is_read_without_torch():
         text=True,
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_train_step_is_repeated_as_often_as_asked_and_an_eval_step_never(workload):
+    class Counting(CpuClock):
+        def __init__(self):
+            super().__init__()
+            self.marks = []
+
+        def mark(self, phase):
+            self.marks.append(phase)
+
+    for request, repeats in (
+        (Request("train", "cpu", {"iterations": 3}), 3),
+        (Request("train", "cpu", {"iterations": 3}, wanted_iterations=2), 2),
+        (Request("eval", "cpu", {"iterations": 3}), 0),
+    ):
+        clock = Counting()
+        step_of(workload, request)(clock)
+        assert clock.marks == ["forward", "backward", "update"] * repeats
+
+
+def test_a_step_of_ones_own_is_repeated_too(workload):
+    calls = []
+    workload.step = lambda given, clock: calls.append(given)
+    step_of(workload, Request("train", "cpu", {}, wanted_iterations=4))(CpuClock())
+    assert calls == [workload] * 4
+
+
+def test_gradients_accumulate_where_the_workload_does_not_clear_them(workload):
+    workload.optimizer = torch.optim.SGD(workload.model.parameters(), lr=0.0)
+    step = step_of(workload, TRAIN)
+    step(CpuClock())
+    once = workload.model.layer.weight.grad.clone()
+    step(CpuClock())
+    torch.testing.assert_close(workload.model.layer.weight.grad, once)
+    workload.clears_gradients = False
+    step_of(workload, TRAIN)(CpuClock())
+    torch.testing.assert_close(workload.model.layer.weight.grad, 2 * once)
+
+
+@pytest.mark.parametrize("mode", ["inductor", "jit"])
+def test_every_network_of_several_is_compiled(mode):
+    networks = {"one": Net().eval(), "two": torch.nn.Linear(2, 5).eval()}
+    examples = {"one": (torch.randn(3, 4),), "two": (torch.randn(3, 2),)}
+    workload = Workload(networks, (), 3, step=lambda given, clock: None, examples=examples)
+    prepared = MODES[mode].prepare(workload, EVAL)
+    assert workload.model is networks
+    assert list(prepared.model) == ["one", "two"]
+    for name, network in prepared.model.items():
+        assert network is not networks[name]
+    if mode == "jit":
+        torch.testing.assert_close(prepared.model["two"](*examples["two"]), networks["two"](*examples["two"]))
+
+
+def test_several_networks_need_a_step_of_their_own():
+    workload = Workload({"one": Net()}, (), 3)
+    assert [type(network) for network in workload.networks()] == [Net]
+    with pytest.raises(ValueError, match="step of its own"):
+        step_of(workload, EVAL)
+
+
+def test_a_workload_may_be_scripted_where_tracing_would_lose_its_branches():
+    class Branch(torch.nn.Module):
+        def forward(self, x):
+            if bool(x.sum() > 0):
+                return x + 1
+            return x - 1
+
+    workload = Workload(Branch(), (torch.ones(2),), 2, script=True)
+    prepared = MODES["jit"].prepare(workload, EVAL)
+    torch.testing.assert_close(prepared.model(-torch.ones(2)), -2 * torch.ones(2))
+
+
+def test_jit_puts_a_network_into_eval_for_an_eval_step(workload):
+    workload.model = torch.nn.Sequential(workload.model, torch.nn.Dropout(0.9)).train()
+    prepared = MODES["jit"].prepare(workload, EVAL)
+    given = torch.randn(3, 4)
+    torch.testing.assert_close(prepared.model(given), workload.model[0](given))

@@ -189,6 +189,10 @@ def test_a_record_bears_what_was_measured(compared):
     assert train.stopped in ("budget", "precise", "decided")
     for lane in train.lanes:
         assert lane.items == 16
+        assert lane.parameters == 192 * 1024 + 1024 + 1024 * 192 + 192
+        # Two products forward, and for each the gradients of its weight and, for the second, of its input.
+        assert lane.flops == (2 + 3) * 2 * 16 * 192 * 1024
+        assert lane.output_shapes == ((),)
         for launch in lane.launches:
             assert set(launch.phases) == {"forward", "backward", "update"}
             for rounds in zip(launch.seconds, *launch.phases.values(), strict=True):

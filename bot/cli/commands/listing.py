@@ -98,6 +98,8 @@ def _rows(
                         "sizes": {name: dict(numbers) for name, numbers in one.sizes.items()},
                         "devices": list(one.devices),
                         "modes": [other for other in modes if one.why_not(type, device, other) is None],
+                        "parameters": dict(one.parameters),
+                        "nondeterministic": one.nondeterministic,
                         "supported": reason is None,
                         "reason": reason,
                     }
