@@ -3,11 +3,14 @@
 The bare loop is a benchmark of its own: one step of it runs the other's operation many times and times that itself.
 Workers of both live side by side and are sampled in turn. The figure is the ratio of the times per operation.
 
-    python benchmarks/overhead.py
+The first row is the way the engine samples a step of this length.
+
+    python benchmarks/overhead.py --others 2:0 2:1 4:1 8:8
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import pathlib
 import random
@@ -50,8 +53,14 @@ COUNT = 25
 """
 
 
+LAUNCHES, ROUNDS = 24, 20
+
+
 def main() -> None:
-    """Sample both in turn over several launches and print the ratio with its interval."""
+    """Sample both in turn over several launches and print the ratio with its interval, for every way to sample."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--others", nargs="*", default=[], metavar="STEPS:SETTLE", help="other ways to take a sample")
+    others = [tuple(map(int, words.split(":"))) for words in parser.parse_args().others]
     environment = dict(os.environ)
     build = builds.resolve("current", "head", environment)
     cpus = machine.choose_cpus(1)
@@ -59,34 +68,40 @@ def main() -> None:
         suite = pathlib.Path(folder) / "overhead_suite.py"
         suite.write_text(SUITE)
         settings = Settings(6, 1, cpus, "keep", (), (str(suite),))
-        effects, pairs, steps = [], [], []
+        order = {
+            **{"suite": str(suite), "type": "eval", "device": "cpu", "mode": "eager", "size": {}},
+            **{"seed": 1, "threads": 1, "cpus": cpus, "warmup_steps": 25, "warmup_seconds": 1.0},
+        }
+        ways: list[tuple[int, int]] = []
+        effects: dict[tuple[int, int], list[float]] = {}
+        bare = []
         with Pool([build], settings, environment, pathlib.Path(folder)) as pool:
             pool.start([("head", {})])
-            for index in range(24):
-                order = {
-                    **{"suite": str(suite), "type": "eval", "device": "cpu", "mode": "eager", "size": {}},
-                    **{"seed": 1, "threads": 1, "cpus": cpus, "warmup_steps": 25, "warmup_seconds": 1.0},
-                }
-                names = ["step", "loop"] if index % 2 == 0 else ["loop", "step"]
+            for index in range(LAUNCHES):
+                names = ["loop", "step"] if interleave.is_swapped(index, 6, 0) else ["step", "loop"]
                 nursery = pool.nursery("head", {}, index)
                 workers = {name: nursery.launch({**order, "benchmark": name}, 60) for name in names}
-                taken: dict[str, list[float]] = {"step": [], "loop": []}
-                # As many steps a sample as the engine takes, and one to settle.
-                count = max(1, round(interleave.SAMPLE_SECONDS / workers["step"].birth["step_seconds"] + 0.5))
-                for _ in range(20):
-                    for name in random.sample(names, 2):
-                        if name == "step":
-                            taken[name].append(workers[name].sample(count, 1, 60)["seconds"])
-                        else:
-                            taken[name].append(workers[name].sample(1, 0, 60)["phases"]["bare"])
+                # As many steps a sample as the engine takes, and as many to settle.
+                ways = ways or [interleave.steps_of_a_sample(workers["step"].birth["step_seconds"]), *others]
+                taken = {way: ([], []) for way in ways}
+                for _ in range(ROUNDS):
+                    for way in random.sample(ways, len(ways)):
+                        loop, step = taken[way]
+                        for name in random.sample(names, 2):
+                            if name == "step":
+                                step.append(workers[name].sample(*way, 60)["seconds"])
+                            else:
+                                loop.append(workers[name].sample(1, 0, 60)["phases"]["bare"])
                 for worker in workers.values():
                     worker.close()
-                effects.append(stats.launch_effect(taken["loop"], taken["step"]))
-                pairs.append(index % 6)
-                steps.append(statistics.median(taken["loop"]))
-        estimate = stats.estimate(effects, pairs)
-    print(f"bare loop {statistics.median(steps) * 1e3:.2f} ms a step; through the engine {estimate.change:+.2%}")
-    print(f"95 % interval [{estimate.change_low:+.2%}, {estimate.change_high:+.2%}]")
+                for way, (loop, step) in taken.items():
+                    effects.setdefault(way, []).append(stats.launch_effect(loop, step))
+                    bare.append(statistics.median(loop))
+    print(f"bare loop {statistics.median(bare) * 1e3:.2f} ms a step; through the engine")
+    for (steps, settle), found in effects.items():
+        estimate = stats.estimate(found, [index % 6 for index in range(LAUNCHES)])
+        interval = f"[{estimate.change_low:+.2%}, {estimate.change_high:+.2%}]"
+        print(f"  {settle} untimed steps, {steps} timed: {estimate.change:+.2%} {interval}")
 
 
 if __name__ == "__main__":

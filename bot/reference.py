@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from bot import inputs
 from bot.score import weights
 from bot.testname import canonical, is_test_name, listed, quoted
 from bot.yamltext import Edit, Map, Node, Scalar, applied, put_first, put_last, set_fields, tree, whole_lines
@@ -146,13 +147,12 @@ def read_text(path: Path) -> str:
     """
     if not path.is_file():
         raise UserError(f"{path}: is not a file; give the path of a reference YAML.")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give a reference YAML you may read.") from error
-    if len(content) > MAX_BYTES:
-        raise UserError(f"{path}: is larger than {MAX_BYTES // 2**20} MiB, which no reference is; give another file.")
+    content = inputs.read(
+        path,
+        MAX_BYTES,
+        wanted="give a reference YAML you may read.",
+        too_large="no reference is that large, give another file.",
+    )
     try:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:

@@ -11,13 +11,10 @@ a foreign file. 1000 means "as fast as the reference", more is faster.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from statistics import NormalDist
-from typing import TypeVar
 
 import msgspec
 
@@ -28,17 +25,12 @@ from harness.errors import UserError
 TARGET = 1000.0
 """The score of the reference itself."""
 
-MAX_INPUT_BYTES = 256 * 2**20
-"""Largest V1 input that is read; a pytest-benchmark file with every raw sample of V1's suite is a few MiB."""
-
 # Outside of these a figure is a mistake in units, and the exponentials below could overflow.
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 1e-12, 1e9
+SHORTEST_SECONDS, LONGEST_SECONDS = 1e-12, 1e9
 _LARGEST_STANDARD_ERROR = 10.0
 
 NORMAL_QUANTILE = NormalDist().inv_cdf(0.975)
 """Half-width of a 95 % interval in standard errors: a score adds up many tests."""
-
-_T = TypeVar("_T")
 
 _SUBSCORES = tuple((device, kind) for device in ("cpu", "cuda") for kind in ("train", "eval"))
 
@@ -288,32 +280,6 @@ def to_v1_json(result: Score | V1Score) -> dict[str, float | None]:
     return {"total": total, **subscores, "jit-speedup": result.jit_speedup}
 
 
-def read_v1_input(path: Path) -> dict[str, float]:
-    """Seconds by test name from V1's own input: a pytest-benchmark JSON (`benchmarks[].name`, `.stats.mean`) or a
-    plain JSON map `{name: {"norm": seconds}}`.
-
-    Names are kept as they stand, also those outside V1's grammar (another benchmark in the same pytest run). Raises
-    UserError naming file and field: unreadable, over 256 MiB, not JSON, another layout, a name twice, seconds that
-    are not a positive finite number, no test at all.
-    """
-    document = _read_json(path)
-    if "benchmarks" in document:
-        times = dict(_unique(path, _pytest_benchmarks(path, document["benchmarks"])))
-    else:
-        times = {}
-        for name, entry in document.items():
-            field = f"{quoted(name)}.norm"
-            if not isinstance(entry, dict) or "norm" not in entry:
-                raise UserError(
-                    f"{path}: {field} is missing; "
-                    "give a pytest-benchmark JSON or a map of test names to {norm: seconds}."
-                )
-            times[name] = _json_seconds(path, field, entry["norm"])
-    if not times:
-        raise UserError(f"{path}: holds no test; give the JSON of a run that measured something.")
-    return times
-
-
 class _Mean(msgspec.Struct, frozen=True):
     value: float
     low: float | None
@@ -421,10 +387,10 @@ def _seconds(times: Mapping[str, float], whose: str) -> dict[str, float]:
     """`times` by canonical name, every figure checked."""
     checked: dict[str, float] = {}
     for name, seconds in times.items():
-        if not _is_number(seconds) or not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
+        if not _is_number(seconds) or not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
             raise UserError(
                 f"The seconds of {quoted(name)} in {whose} are {quoted(seconds)}: "
-                f"give a number from {_SHORTEST_SECONDS:g} to {_LONGEST_SECONDS:g}."
+                f"give a number from {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g}."
             )
         key = canonical(name)
         if key in checked:
@@ -451,58 +417,3 @@ def _errors(standard_errors: Mapping[str, float], tests: Mapping[str, float]) ->
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_INPUT_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the JSON file of a run.") from error
-    if len(content) > MAX_INPUT_BYTES:
-        raise UserError(f"{path}: is larger than {MAX_INPUT_BYTES // 2**20} MiB; leave out --benchmark-save-data.")
-
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        return dict(_unique(path, pairs))
-
-    try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno} is not JSON ({error.msg}); give the whole file of a run."
-        ) from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: is not a JSON file of a run; give one that pytest-benchmark wrote.") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: is not a JSON object; give a pytest-benchmark JSON or a map of test names to norms.")
-    return document
-
-
-def _pytest_benchmarks(path: Path, benchmarks: object) -> list[tuple[str, float]]:
-    if not isinstance(benchmarks, list):
-        raise UserError(f"{path}: benchmarks is not a list; give the file as pytest-benchmark wrote it.")
-    times = []
-    for number, benchmark in enumerate(benchmarks):
-        field = f"benchmarks[{number}]"
-        name = benchmark.get("name") if isinstance(benchmark, dict) else None
-        if not isinstance(name, str):
-            raise UserError(f"{path}: {field}.name is missing or not text; give the file as pytest-benchmark wrote it.")
-        stats = benchmark.get("stats")
-        if not isinstance(stats, dict) or "mean" not in stats:
-            raise UserError(f"{path}: {field}.stats.mean is missing; give the file as pytest-benchmark wrote it.")
-        times.append((name, _json_seconds(path, f"{field}.stats.mean of {quoted(name)}", stats["mean"])))
-    return times
-
-
-def _json_seconds(path: Path, field: str, value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _LONGEST_SECONDS:
-        return float(value)
-    raise UserError(f"{path}: {field} is {quoted(value)}; give a positive number of seconds.")
-
-
-def _unique(path: Path, pairs: list[tuple[str, _T]]) -> list[tuple[str, _T]]:
-    counts = Counter(name for name, _ in pairs)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise UserError(f"{path}: {quoted(twice[0])} stands more than once; keep one of them.")
-    return pairs

@@ -28,11 +28,15 @@ from harness.lanes import MODES, Lane
 from harness.plan import Group
 from harness.pool import Pool, Worker, WorkerError
 
-SAMPLE_SECONDS = 0.002
-"""A sample holds as many steps as take this long: below it, the cost of waking a worker would show."""
+SAMPLE_SECONDS = 0.004
+"""A sample holds as many steps as take this long, so that one step's luck is not a whole sample's."""
 
-SETTLE_BELOW = 0.02
-"""Steps shorter than this (seconds) are preceded by an untimed one, which refills the caches another lane emptied."""
+SETTLE_SECONDS, SETTLE_BELOW = 0.004, 0.02
+"""Steps shorter than the second (seconds) are preceded by as many untimed ones as take the first.
+
+They refill the caches that another lane emptied: a step of 0.9 ms came out 4 % slower than in a bare loop with one of
+them and 0.4 % slower with four (docs/method.md, benchmarks/overhead.py).
+"""
 
 FEWEST_REWARMING_ROUNDS, REWARMING_SECONDS = 2, 0.05
 """Rounds at the start of a launch that are thrown away, and how long they last at least.
@@ -138,6 +142,12 @@ def rewarming_rounds(round_seconds: float, lanes: int) -> int:
     if round_seconds >= LONG_ROUND:
         return 1
     return max(FEWEST_REWARMING_ROUNDS, math.ceil(REWARMING_SECONDS / round_seconds))
+
+
+def steps_of_a_sample(step_seconds: float) -> tuple[int, int]:
+    """How many steps a sample times and how many untimed ones go before, for steps of this length in seconds."""
+    settle = math.ceil(SETTLE_SECONDS / step_seconds) if step_seconds < SETTLE_BELOW else 0
+    return max(1, math.ceil(SAMPLE_SECONDS / step_seconds)), settle
 
 
 def is_swapped(index: int, pairs: int, turn: int) -> bool:
@@ -301,9 +311,7 @@ class _Interleaving:
         return samples
 
     def _choose_steps(self, step_seconds: Sequence[float]) -> None:
-        shortest = min(step_seconds)
-        self._steps = max(1, math.ceil(SAMPLE_SECONDS / shortest))
-        self._settle = 1 if shortest < SETTLE_BELOW else 0
+        self._steps, self._settle = steps_of_a_sample(min(step_seconds))
 
     def _wanted_rounds(self, round_seconds: float) -> int:
         """Rounds for the next launch: the cheapest number for the interval, within what the budget can pay.

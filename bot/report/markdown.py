@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 import jinja2
 from markupsafe import Markup
 
-from bot import numbers
-from bot.report import escaping, wording
+from bot.report import escaping, templating, wording
 from bot.verdict import TestVerdict, Verdict
 
 COMMENT_BYTES = 65_536
@@ -141,15 +140,8 @@ def _environment() -> jinja2.Environment:
     Autoescape stands for its one side effect, that macros return Markup. Jinja's own escaping never meets a plain text;
     templates must not use `join` or `~`, which would bless one after escaping it for HTML only.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bot", "templates"),
-        autoescape=True,
-        finalize=_inert,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(wording=wording, numbers=numbers, TOP_ROWS=TOP_ROWS)
+    environment = templating.environment(_inert)
+    environment.globals.update(TOP_ROWS=TOP_ROWS)
     return environment
 
 

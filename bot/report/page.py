@@ -14,8 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from bot import numbers
-from bot.report import wording
+from bot.report import templating, wording
 from bot.report.escaping import clean
 from bot.verdict import TestVerdict, Verdict
 from harness.errors import UserError
@@ -82,15 +81,7 @@ def render(verdict: Verdict) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bot", "templates"),
-        autoescape=True,
-        finalize=_visible,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(wording=wording, numbers=numbers)
+    environment = templating.environment(_visible)
     environment.filters["tail"] = _tail
     return environment
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
 import statistics
 
 import msgspec
@@ -21,6 +20,7 @@ from bot.verdict import Policy, Verdict
 from harness import records
 from harness.errors import UserError
 from tests import synthetic
+from tests.published import v1_reference
 from tests.synthetic import QUIET, Case, Noise
 
 V1 = Policy(name="v1")
@@ -516,9 +516,7 @@ def test_an_unknown_policy_is_refused() -> None:
 
 
 def test_one_test_against_the_published_reference() -> None:
-    published = pathlib.Path(__file__).parents[3] / "shared" / "data" / "torchbench-v1-reference.yaml"
-    if not published.exists():
-        pytest.skip("the published V1 reference is not beside this repository (../shared/data)")
+    published = v1_reference()
     name = "test_eval[alexnet-cpu-eager]"
     norm = references.load(published).tests[name].norm
     run = synthetic.run([Case(name, seconds=norm, ratio=1.2, noise=TIGHT)], base=None)

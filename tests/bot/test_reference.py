@@ -18,8 +18,7 @@ from bot import reference as ref
 from bot import score
 from bot.reference import Entry, Header, Measured
 from harness.errors import UserError
-
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "torchbench-v1-reference.yaml"
+from tests.published import v1_reference
 
 A, B, C = "test_eval[alexnet-cpu-eager]", "test_eval[resnet18-cpu-eager]", "test_train[vgg16-cuda-jit]"
 
@@ -45,9 +44,7 @@ torchwarden:   # of the lab
 
 @pytest.fixture(scope="module")
 def published() -> Path:
-    if not PUBLISHED.exists():
-        pytest.skip("the published V1 reference is not beside this repository (../shared/data)")
-    return PUBLISHED
+    return v1_reference()
 
 
 # reading

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 import yaml
@@ -18,8 +17,8 @@ from bot.taskmap import TASKS, UNLISTED
 from bot.testname import TestName as Name
 from bot.testname import canonical, is_test_name, listed, parse_test_name
 from harness.errors import UserError
+from tests.published import v1_reference
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "torchbench-v1-reference.yaml"
 # This machine may be busy; how long an example takes is no property of the code.
 UNTIMED = settings(deadline=None)
 
@@ -35,9 +34,7 @@ V1_KEYS = {
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, float]:
-    if not PUBLISHED.exists():
-        pytest.skip("the published V1 reference is not beside this repository (../shared/data)")
-    return {name: entry["norm"] for name, entry in yaml.safe_load(PUBLISHED.read_text()).items()}
+    return {name: entry["norm"] for name, entry in yaml.safe_load(v1_reference().read_text()).items()}
 
 
 def plain_weights(names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
@@ -461,62 +458,3 @@ def test_the_interval_holds_the_value_and_parts_add_up(
     assert math.fsum(m.points for m in result.movers) == pytest.approx(result.value - 1000, rel=1e-6, abs=1e-6)
     for part in result.subscores:
         assert part.value is None or (part.low or 0) <= part.value <= (part.high or math.inf)
-
-
-# V1's own input
-
-
-def write(folder: Path, document: object) -> Path:
-    path = folder / "input.json"
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return path
-
-
-def test_both_inputs_of_v1_are_read(tmp_path: Path) -> None:
-    names = {"test_eval[resnet18-cpu-eager]": 0.01, "test_worker": 1.0}
-    benchmarks = [{"name": n, "stats": {"mean": s, "ops": math.inf}, "extra_info": {}} for n, s in names.items()]
-    assert scoring.read_v1_input(write(tmp_path, {"machine_info": {}, "benchmarks": benchmarks})) == names
-    assert scoring.read_v1_input(write(tmp_path, {n: {"norm": s} for n, s in names.items()})) == names
-
-
-@pytest.mark.parametrize(
-    ("document", "words"),
-    [
-        ("", "line 1 is not JSON"),
-        ('{"a": \n', "line 2 is not JSON"),
-        ("[1]", "not a JSON object"),
-        ("[" * 100_000, "not a JSON file"),
-        ("{}", "holds no test"),
-        ({"benchmarks": []}, "holds no test"),
-        ({"benchmarks": {}}, "benchmarks is not a list"),
-        ({"benchmarks": [{"name": 1}]}, r"benchmarks\[0\].name"),
-        ({"benchmarks": [7]}, r"benchmarks\[0\].name"),
-        (
-            {"benchmarks": [{"name": "a", "stats": {"mean": 1}}, {"name": "b", "stats": {}}]},
-            r"benchmarks\[1\].stats.mean",
-        ),
-        ({"benchmarks": [{"name": "a", "stats": {"mean": 1}}] * 2}, "'a' stands more than once"),
-        ('{"a": {"norm": 1}, "a": {"norm": 2}}', "'a' stands more than once"),
-        ({"a": 1}, "'a'.norm is missing"),
-        ({"a": {"norm": "1"}}, "'a'.norm is '1'"),
-        ({"a": {"norm": True}}, "'a'.norm is True"),
-        ('{"a": {"norm": NaN}}', "'a'.norm is nan"),
-        ({"benchmarks": [{"name": "a", "stats": {"mean": 0}}]}, r"benchmarks\[0\].stats.mean of 'a' is 0"),
-    ],
-)
-def test_bad_input_names_file_and_field(tmp_path: Path, document: object, words: str) -> None:
-    path = write(tmp_path, document)
-    with pytest.raises(UserError, match=words) as caught:
-        scoring.read_v1_input(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
-
-
-def test_input_that_cannot_be_read(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.json", tmp_path):
-        with pytest.raises(UserError, match="cannot be read"):
-            scoring.read_v1_input(path)
-    binary = tmp_path / "binary.json"
-    binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="not a JSON file"):
-        scoring.read_v1_input(binary)

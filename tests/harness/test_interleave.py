@@ -256,7 +256,8 @@ def test_facts_are_asked_for_until_they_are_told_and_then_kept():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "steps", "settle"), [(0.0003, 7, 1), (0.002, 1, 1), (0.019, 1, 1), (0.03, 1, 0), (2.0, 1, 0)]
+    ("seconds", "steps", "settle"),
+    [(0.0003, 14, 14), (0.0012, 4, 4), (0.004, 1, 1), (0.019, 1, 1), (0.03, 1, 0), (2.0, 1, 0)],
 )
 def test_short_steps_are_taken_together_and_settled_first(seconds, steps, settle):
     pool = Pool(2, lambda lane, number: seconds if lane.endswith("head") else 2 * seconds)

@@ -1,12 +1,48 @@
 import collections
 import math
+import os
+import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
 
+import harness
 from harness.worker import NonFinite, check_finite, extra_work, is_steady
 
 torch = pytest.importorskip("torch")
+
+ROOT = pathlib.Path(harness.__file__).resolve().parents[1]
+
+SEES_ITS_MODE = """
+import torch
+from harness.benchmark import Workload, benchmark
+
+@benchmark("net", category="TEST", domain="MODE", sizes={"small": {}})
+def net(request):
+    model = torch.nn.Linear(2, 2)
+    return Workload(
+        model=model,
+        inputs=(torch.ones(1, 2),),
+        items=1,
+        loss=lambda output: output.sum(),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+    )
+"""
+
+LIFE = """
+import gc, sys, torch
+from harness import worker
+
+suite, type = sys.argv[1:]
+order = {"suite": suite, "benchmark": "net", "type": type, "device": "cpu", "mode": "eager", "size": {}, "seed": 1}
+step = worker.Step({**order, "threads": 1, "warmup_steps": 2, "warmup_seconds": 1.0})
+gc.collect()
+print(torch.is_inference_mode_enabled())
+step.sample(2, 1)
+print(torch.is_inference_mode_enabled())
+"""
 
 NAN, INFINITY = torch.tensor([1.0, math.nan]), torch.tensor([-math.inf, 1.0])
 Pair = collections.namedtuple("Pair", "logits loss")
@@ -73,6 +109,23 @@ def test_the_output_of_inference_mode_is_checked_too():
 )
 def test_warm_up_is_over_when_steps_no_longer_get_faster(seconds, steady):
     assert is_steady(seconds) is steady
+
+
+@pytest.mark.parametrize(("type", "inference"), [("eval", True), ("train", False)])
+def test_the_whole_life_of_an_eval_worker_is_in_inference_mode(tmp_path, type, inference):
+    # In a process of its own: a worker never leaves the mode.
+    suite = tmp_path / "modes.py"
+    suite.write_text(SEES_ITS_MODE)
+    script = tmp_path / "life.py"
+    script.write_text(LIFE)
+    done = subprocess.run(
+        [sys.executable, script, suite, type],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.split() == [str(inference)] * 2, done.stderr
 
 
 def test_extra_work_leaves_a_train_step_its_gradients():

@@ -33,12 +33,13 @@ def score(
     """
     from bot import reference as references
     from bot import score as scores
+    from bot import v1input
 
     stored = references.load(reference)
     norms = references.norms(stored)
     found: Score | V1Score
     if not is_run(file):
-        times = scores.read_v1_input(file)
+        times = v1input.load(file)
         found = scores.strict_v1(times, norms) if strict_v1 else scores.score(times, norms)
     else:
         from harness import records
