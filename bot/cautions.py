@@ -21,6 +21,9 @@ way.
 """
 
 DISTURBED_SHARE = 0.3
+WANDER_SAID = 0.005
+"""Below this the machine's wander between norms and run widens no interval that could be seen."""
+
 STEAL_SHARE = 0.05
 """Share of the lanes' CPU time taken by the hypervisor; at this height other figures of the run suffer visibly."""
 
@@ -74,11 +77,13 @@ def of_run(
     drift_limit: float,
     reference: Header | None,
     referenced: bool,
+    wander: float | None,
 ) -> list[str]:
     """Cautions about the run as a whole, the gravest first.
 
     `skipped` maps tests that were left out on purpose to the reason; `drifts` are base lanes against the stored norms;
-    `reference` is the header of the reference that was used (`referenced`), where it has one.
+    `reference` is the header of the reference that was used (`referenced`), where it has one; `wander` is how far the
+    machine's speed has moved between norms and run, where they were compared and enough tests tell.
     """
     plan = run.header.plan
     found = [*_of_end(run), *_of_builds(run)]
@@ -88,6 +93,11 @@ def of_run(
         found.append(f"{test} was slowed on purpose by {numbers.setting(fraction)} (--inject).")
     if referenced:
         found += _of_reference(reference, run.header.machine, plan)
+    if wander is not None and wander >= WANDER_SAID:
+        found.append(
+            f"From test to test this machine was up to {numbers.percent(2 * wander)} faster or slower than when the "
+            "norms were taken, which the intervals allow for; a base build in the same run would take it out."
+        )
     found += _of_drifts(drifts, drift_limit)
     found += _of_skips(skipped)
     return found

@@ -7,10 +7,12 @@ None, never a made-up number. Seconds throughout.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bot.policy import relative
 from bot.reference import Entry, Measured
@@ -49,6 +51,8 @@ class Comparison:
     pairs: int = 0
     cut: bool = False
     launches: tuple[LaunchSummary, ...] = ()
+    estimate: stats.Estimate | None = None
+    """What the figures are from, where they have an interval."""
 
 
 def between_lanes(base: LaneRecord, head: LaneRecord, confidence: float) -> Comparison | None:
@@ -82,7 +86,7 @@ def with_norm(lane: LaneRecord, entry: Entry, confidence: float) -> Comparison |
     """A lane against a stored norm, by the levels of its launches; None when it has no sample.
 
     The norm's own error is its recorded spread over the root of its launches; without them the interval holds for this
-    run only.
+    run only. How the machine's speed moves between two runs is in neither: see `wander`.
     """
     launches = [launch for launch in lane.launches if launch.seconds]
     if not launches:
@@ -100,6 +104,19 @@ def with_norm(lane: LaneRecord, entry: Entry, confidence: float) -> Comparison |
     ]
     estimate = stats.estimate(levels, [launch.nursery for launch in launches], confidence)
     return _comparison(lane.name, REFERENCE, estimate.shifted(norm, norm_error(entry) or 0.0), entry.norm, summaries)
+
+
+def wander(found: Iterable[Comparison]) -> float | None:
+    """How far the machine's speed has moved between norms and run, test by test; None where too few tests tell."""
+    return stats.wander([(one.log_ratio, one.standard_error) for one in found if one.standard_error is not None])
+
+
+def widened(compared: Comparison, error: float, tests: int) -> Comparison:
+    """A comparison with a norm whose interval also holds the machine's wander, as `tests` tests have shown it."""
+    if compared.estimate is None or compared.against != REFERENCE:
+        return compared
+    estimate = stats.with_more_error(compared.estimate, error, tests - 1)
+    return dataclasses.replace(compared, **_interval(estimate))
 
 
 def norm_error(entry: Entry) -> float | None:
@@ -239,7 +256,6 @@ def _comparison(
     launches: Sequence[LaunchSummary],
     cut: bool = False,
 ) -> Comparison:
-    known = math.isfinite(estimate.standard_error) and estimate.degrees_of_freedom > 0
     return Comparison(
         lane=lane,
         against=against,
@@ -247,16 +263,26 @@ def _comparison(
         change=relative(estimate.log_ratio),
         base_seconds=base_seconds,
         head_seconds=statistics.median(launch.head_seconds for launch in launches),
-        standard_error=estimate.standard_error if known else None,
-        degrees_of_freedom=estimate.degrees_of_freedom,
-        low=relative(estimate.low) if known else None,
-        high=relative(estimate.high) if known else None,
-        p_value=estimate.p_value if known else None,
-        detectable=_detectable(estimate) if known else None,
         pairs=estimate.pairs,
         cut=cut,
         launches=tuple(launches),
+        **_interval(estimate),
     )
+
+
+def _interval(estimate: stats.Estimate) -> dict[str, Any]:
+    """The fields of a comparison that hang on the spread; none where nothing is known of it."""
+    if not math.isfinite(estimate.standard_error) or estimate.degrees_of_freedom <= 0:
+        return {"degrees_of_freedom": estimate.degrees_of_freedom}
+    return {
+        "standard_error": estimate.standard_error,
+        "degrees_of_freedom": estimate.degrees_of_freedom,
+        "low": relative(estimate.low),
+        "high": relative(estimate.high),
+        "p_value": estimate.p_value,
+        "detectable": _detectable(estimate),
+        "estimate": estimate,
+    }
 
 
 def _detectable(estimate: stats.Estimate) -> float | None:

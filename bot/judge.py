@@ -11,6 +11,7 @@ the score is made of, and how far the machine has drifted. Without base lanes, t
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +57,7 @@ def judge(
     case = _Case(run, policy, policies.rule(policy), norms)
     tests = sorted(run.tests, key=lambda test: test.test)
     drafts = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
+    drafts, wander = _widened(drafts)
     entries = sorted([*_concluded(case, drafts), *_absent(case)], key=lambda entry: entry.test)
     scored = _scored(case, drafts, entries)
     detectable = [entry.detectable for entry in entries if entry.detectable is not None]
@@ -85,6 +87,7 @@ def judge(
                 drift_limit=policy.score_threshold,
                 reference=reference.header if reference else None,
                 referenced=reference is not None,
+                wander=wander,
             )
         ),
     )
@@ -155,6 +158,23 @@ def _drafted(case: _Case, test: Test) -> list[_Draft]:
     draft = _draft(case, test)
     silent = draft.comparison is None or test.status != "pass"
     return [] if silent and not case.rule.names_absent else [draft]
+
+
+def _widened(drafts: Sequence[_Draft]) -> tuple[list[_Draft], float | None]:
+    """The drafts with the machine's wander in every comparison with a norm, and that wander; None without such."""
+    found = [
+        draft.comparison
+        for draft in drafts
+        if draft.comparison is not None and draft.comparison.against == comparisons.REFERENCE
+    ]
+    if (error := comparisons.wander(found)) is None:
+        return list(drafts), None
+    return [
+        dataclasses.replace(draft, comparison=comparisons.widened(draft.comparison, error, len(found)))
+        if draft.comparison is not None
+        else draft
+        for draft in drafts
+    ], error
 
 
 def _draft(case: _Case, test: Test) -> _Draft:

@@ -100,6 +100,16 @@ class Estimate:
         )
 
 
+def with_more_error(given: Estimate, standard_error: float, degrees_of_freedom: float) -> Estimate:
+    """The estimate with another independent error added; degrees of freedom after Welch and Satterthwaite."""
+    shares = given.standard_error**2, standard_error**2
+    total = sum(shares)
+    if not math.isfinite(total) or total == 0 or standard_error == 0:
+        return given
+    freedom = total**2 / (shares[0] ** 2 / given.degrees_of_freedom + shares[1] ** 2 / degrees_of_freedom)
+    return _from_spread(given.log_ratio, math.sqrt(total), freedom, given.launches, given.pairs, given.confidence)
+
+
 def launch_effect(base: Sequence[float], head: Sequence[float]) -> float:
     """Effect of one launch: the median over its rounds of log(head / base); samples are seconds, paired by round."""
     if len(base) != len(head) or not base:
@@ -139,6 +149,26 @@ def estimate(effects: Sequence[float], pairs: Sequence[int], confidence: float =
         if float(means.var(ddof=1)) <= within * float(np.mean(1 / counts)):
             error, freedom = _standard_error(values), launches - 1
     return _from_spread(point, error * LOOK_FACTOR, freedom, launches, clusters, confidence)
+
+
+FEWEST_FOR_WANDER = 8
+"""Tests from which their scatter says anything about its own size."""
+
+
+def wander(estimates: Sequence[tuple[float, float]]) -> float | None:
+    """How far tests scatter beyond their own errors: the standard deviation of what moves each of them by itself.
+
+    `estimates` are log ratios with their standard errors, of one occasion against another on the same machine. Between
+    two occasions a machine's speed moves, by another amount at each moment, and nothing inside a run shows it. Most
+    tests of a suite do not change, so their scatter does: its square is that of the median absolute deviation (scaled
+    to a normal distribution) less the median of the squared errors, which neither a few changed tests nor a shift of
+    all moves. None for fewer than eight tests.
+    """
+    if len(estimates) < FEWEST_FOR_WANDER:
+        return None
+    scatter = float(stats.median_abs_deviation([value for value, _ in estimates], scale="normal"))
+    explained = float(np.median([error**2 for _, error in estimates]))
+    return math.sqrt(max(0.0, scatter**2 - explained))
 
 
 @dataclass(frozen=True)

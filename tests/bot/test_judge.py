@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 import statistics
 
 import msgspec
@@ -320,6 +321,23 @@ def test_code_and_machine_are_not_confused() -> None:
     assert any("20 % slower than the reference" in warning for warning in verdict.warnings)
     assert all("not affected" in found.warnings[0] for found in verdict.tests)
     assert verdict.tests[0].base_figures["reference_seconds"] == 0.01
+
+
+def test_a_machine_that_wanders_between_runs_raises_no_alarm_and_hides_no_large_change() -> None:
+    """Between norms and run every test has moved by some 6 %, without a change in the code; one is really slower."""
+    generator = random.Random(3)
+    cases = [Case(c.test, noise=TIGHT) for c in synthetic.cases(30)]
+    norms = {c.test: Entry(0.01 * math.exp(generator.gauss(0, 0.06)), 0.003, 24) for c in cases}
+    verdict = judge(synthetic.run(cases, base=None), reference=reference(norms))
+    assert not verdict.of("regressed", "improved")
+    assert verdict.score is not None
+    assert verdict.score.low is not None and verdict.score.high is not None
+    assert verdict.score.low < 1000 < verdict.score.high
+    assert any("norms were taken, which the intervals allow for" in warning for warning in verdict.warnings)
+    slower = cases[7].test
+    norms[slower] = Entry(0.01 / 1.5, 0.003, 24)
+    verdict = judge(synthetic.run(cases, base=None), reference=reference(norms))
+    assert [found.test for found in verdict.of("regressed", "improved")] == [slower]
 
 
 @pytest.mark.parametrize(

@@ -239,3 +239,45 @@ def test_benjamini_hochberg_against_its_definition() -> None:
 def test_rounds_follow_kalibera_and_jones() -> None:
     assert stats.rounds_per_launch(1.0, 0.01, within=4e-4, between=1e-4) == pytest.approx(20)
     assert stats.rounds_per_launch(1.0, 0.01, within=4e-4, between=0.0) == math.inf
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.02, 0.08])
+def test_wander_is_what_tests_scatter_beyond_their_own_errors(truth: float) -> None:
+    generator = np.random.default_rng(5)
+    found = []
+    for _ in range(200):
+        moved = generator.normal(0.03, truth, 40) + generator.normal(0, 0.01, 40)
+        # A few tests changed for real: they must not pass for wander.
+        moved[:4] += 0.5
+        found.append(stats.wander([(value, 0.01) for value in moved]))
+    assert np.mean(found) == pytest.approx(truth, abs=0.006 + 0.15 * truth)
+
+
+def test_a_handful_of_tests_tells_nothing_of_wander() -> None:
+    assert stats.wander([(0.1 * number, 0.01) for number in range(7)]) is None
+    assert stats.wander([(0.0, 0.01)] * 8) == 0.0
+
+
+def test_an_added_error_widens_the_interval_as_welch_and_satterthwaite_say() -> None:
+    given = stats.estimate([0.01, 0.03, 0.02, 0.00], [0, 1, 2, 3])
+    wide = stats.with_more_error(given, 0.04, 30)
+    assert wide.log_ratio == given.log_ratio
+    assert wide.standard_error == pytest.approx(math.hypot(given.standard_error, 0.04))
+    assert 3 < wide.degrees_of_freedom <= 33
+    half = scipy_stats.t.ppf(0.975, wide.degrees_of_freedom) * wide.standard_error
+    assert wide.half_width == pytest.approx(half)
+    assert stats.with_more_error(given, 0.0, 30) == given
+
+
+def test_coverage_with_wander_is_kept() -> None:
+    generator = np.random.default_rng(11)
+    covered = []
+    for _ in range(300):
+        estimates = [
+            stats.estimate(list(generator.normal(generator.normal(0, 0.04), 0.02, 6)), list(range(6)))
+            for _ in range(20)
+        ]
+        error = stats.wander([(one.log_ratio, one.standard_error) for one in estimates])
+        assert error is not None
+        covered += [one.low <= 0 <= one.high for one in (stats.with_more_error(e, error, 19) for e in estimates)]
+    assert 0.92 <= np.mean(covered) <= 0.98

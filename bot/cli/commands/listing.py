@@ -118,6 +118,9 @@ def _text(rows: list[dict[str, Any]]) -> Iterator[str]:
             if row["summary"]:
                 yield f"  {row['summary']}"
             yield f"  devices: {', '.join(row['devices'])}; sizes: {'; '.join(_sizes(row['sizes']))}"
+            if row["parameters"]:
+                counts = (f"{number:,} in {size}" for size, number in row["parameters"].items())
+                yield f"  parameters: {', '.join(counts)}"
         yield f"  {row['test']:<{width}}" + (f"  not supported: {row['reason']}" if row["reason"] else "  yes")
     tests = sum(row["supported"] for row in rows)
     yield ""
