@@ -20,7 +20,16 @@ from harness.errors import UserError
 
 CURRENT = "current"
 
-WORKER_MODULES = ("__init__.py", "benchmark.py", "clock.py", "lanes.py", "worker.py", "nursery.py", "suites")
+WORKER_MODULES = (
+    "__init__.py",
+    "benchmark.py",
+    "clock.py",
+    "injection.py",
+    "lanes.py",
+    "worker.py",
+    "nursery.py",
+    "suites",
+)
 """What goes into a build: the only code of ours that is importable there."""
 
 _PROBE = """
