@@ -25,6 +25,7 @@ WORKER_MODULES = (
     "benchmark.py",
     "clock.py",
     "facts.py",
+    "injection.py",
     "lanes.py",
     "worker.py",
     "nursery.py",

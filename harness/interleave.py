@@ -283,7 +283,7 @@ class _Interleaving:
             self._choose_steps([workers[lane].birth["step_seconds"] for lane in taken])
         expected = sum(workers[lane].birth["step_seconds"] for lane in taken) * (self._steps + self._settle)
         for _ in range(rewarming_rounds(expected, len(taken))):
-            if self._round(workers, list(taken)) is None:
+            if self._round(workers, list(taken), kept=False) is None:
                 return {}
         self._launch_seconds = time.monotonic() - began
         wanted = self._wanted_rounds(expected)
@@ -298,13 +298,15 @@ class _Interleaving:
         self._round_seconds = (time.monotonic() - began) / wanted
         return taken
 
-    def _round(self, workers: dict[Lane, Worker], lanes: list[Lane]) -> dict[Lane, dict[str, Any]] | None:
+    def _round(
+        self, workers: dict[Lane, Worker], lanes: list[Lane], *, kept: bool = True
+    ) -> dict[Lane, dict[str, Any]] | None:
         """One sample from each lane, in random order; None when one of them failed."""
         self._random.shuffle(lanes)
         samples = {}
         for lane in lanes:
             try:
-                samples[lane] = workers[lane].sample(self._steps, self._settle, self._timeout())
+                samples[lane] = workers[lane].sample(self._steps, self._settle, self._timeout(), kept=kept)
             except WorkerError as error:
                 self._failed[lane.mode] = error
                 return None

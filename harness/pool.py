@@ -172,9 +172,12 @@ class Worker:
         self._open = True
         self.birth = self._receive(timeout)
 
-    def sample(self, steps: int, settle: int, timeout: float) -> dict[str, Any]:
-        """One sample: `seconds` per step, `phases`, `faults` per step, `switches`. Raises WorkerError."""
-        self._send({"do": "sample", "steps": steps, "settle": settle})
+    def sample(self, steps: int, settle: int, timeout: float, *, kept: bool = True) -> dict[str, Any]:
+        """One sample: `seconds` per step, `phases`, `faults` per step, `switches`. Raises WorkerError.
+
+        Not `kept` says that it will be thrown away; then a step is timed without injected work.
+        """
+        self._send({"do": "sample", "steps": steps, "settle": settle, "kept": kept})
         return self._receive(timeout)
 
     def finish(self, timeout: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ inputs are made before, garbage collection is off, the random state is set outsi
 Runs inside foreign builds: needs torch and the standard library only.
 
 Messages are JSON objects, one per packet of a Unix socket. The worker first sends `ready` or `failed`; then it answers
-`{"do": "sample", "steps": n, "settle": k}` with the sample, and `{"do": "finish"}` with its last figures.
+`{"do": "sample", "steps": n, "settle": k, "kept": true}` with the sample, and `{"do": "finish"}` with its last figures.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import socket
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from harness import benchmark, facts, lanes
-from harness.clock import Clock, clock_for
+from harness.clock import clock_for
+from harness.injection import Injection
 
 MAXIMUM_PACKET = 128 * 1024
 MAXIMUM_TEXT = 4000
@@ -55,7 +56,8 @@ def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
             if request["do"] == "finish":
                 _send(channel, {"event": "finished", **step.farewell()})
                 return
-            _send(channel, {"event": "sample", **step.sample(int(request["steps"]), int(request["settle"]))})
+            sample = step.sample(int(request["steps"]), int(request["settle"]), bool(request.get("kept", True)))
+            _send(channel, {"event": "sample", **sample})
         except BaseException as error:
             _send(channel, _failure(error))
             return
@@ -95,7 +97,7 @@ class Step:
             self._guard = torch.inference_mode()
             self._guard.__enter__()
         self._clock = clock_for(self._device)
-        self._extra: Callable[[], None] | None = None
+        self._extra: Injection | None = None
         gc.collect()
         # What lives now lives for ever: the collector need not look at it again.
         gc.freeze()
@@ -107,7 +109,7 @@ class Step:
         # Of three, so that one disturbed step does not pass for the step's length.
         steady = statistics.median_low(warmup[-3:])
         if fraction := float(order.get("inject", 0.0)):
-            self._extra = extra_work(torch, self._device, fraction, lambda: self._timed()[0])
+            self._extra = Injection(self._device, fraction, lambda: self._timed()[0])
         self.birth: dict[str, Any] = {
             "items": items * request.iterations,
             "first_seconds": first,
@@ -126,12 +128,12 @@ class Step:
             pathlib.Path("/proc/self/clear_refs").write_text("5")
         return _resident_bytes("VmRSS") or 0
 
-    def _timed(self) -> tuple[float, Any]:
+    def _timed(self, extra: Injection | None = None) -> tuple[float, Any]:
         clock = self._clock
         clock.start()
         output = self._step(clock)
-        if self._extra is not None:
-            self._extra()
+        if extra is not None:
+            extra()
         clock.stop()
         return clock.elapsed, output
 
@@ -144,11 +146,12 @@ class Step:
                 break
         return taken
 
-    def sample(self, steps: int, settle: int) -> dict[str, Any]:
+    def sample(self, steps: int, settle: int, kept: bool = True) -> dict[str, Any]:
         """Time `steps` steps after `settle` untimed ones; times are means in seconds per step.
 
         The settling steps refill the caches that another lane has emptied: what is measured is a step of a busy
-        process.
+        process. A sample that will be thrown away (not `kept`) tells how long a step is without injected work, which is
+        fitted to it.
         """
         if gc.get_count()[0] > 10_000:
             gc.collect()
@@ -158,10 +161,12 @@ class Step:
         total, phases = 0.0, {}
         before = resource.getrusage(resource.RUSAGE_SELF)
         for _ in range(steps):
-            total += self._timed()[0]
+            total += self._timed(self._extra if kept else None)[0]
             for phase, seconds in self._clock.phases.items():
                 phases[phase] = phases.get(phase, 0.0) + seconds
         after = resource.getrusage(resource.RUSAGE_SELF)
+        if self._extra is not None and not kept:
+            self._extra.observe(total / steps)
         return {
             "seconds": total / steps,
             "phases": {phase: seconds / steps for phase, seconds in phases.items()},
@@ -213,35 +218,6 @@ def check_finite(output: Any) -> None:
         if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
             kind = "NaN" if bool(torch.isnan(tensor).any()) else "infinity"
             raise NonFinite(f"the output of the step holds {kind}")
-
-
-def extra_work(torch: Any, device: str, fraction: float, step_seconds: Callable[[], float]) -> Callable[[], None]:
-    """A function that does real extra work worth `fraction` of a step: so many small matrix products.
-
-    Their number is fixed here, by timing step and products in turn, so that the work is the same at every later step
-    and a disturbance of the machine does not scale it away.
-    """
-    a, b = torch.randn(24, 24, device=device), torch.randn(24, 24, device=device)
-    c = torch.empty(24, 24, device=device)
-    product = torch.mm
-
-    def work(count: int) -> None:
-        with torch.no_grad():
-            for _ in range(count):
-                product(a, b, out=c)
-
-    def seconds_of(count: int) -> float:
-        clock: Clock = clock_for(device)
-        clock.start()
-        work(count)
-        clock.stop()
-        return clock.elapsed
-
-    seconds_of(200)
-    count = max(1, round(fraction * step_seconds() / (statistics.median(seconds_of(200) for _ in range(5)) / 200)))
-    ratios = [seconds_of(count) / step_seconds() for _ in range(5)]
-    final = max(1, round(count * fraction / statistics.median(ratios)))
-    return lambda: work(final)
 
 
 _OOM_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")

@@ -34,8 +34,8 @@ class Worker:
             "compile_seconds": None,
         }
 
-    def sample(self, steps, settle, timeout):
-        self.pool.note("sample", self, steps=steps, settle=settle, timeout=timeout)
+    def sample(self, steps, settle, timeout, *, kept=True):
+        self.pool.note("sample", self, steps=steps, settle=settle, timeout=timeout, kept=kept)
         number = self.pool.count("sample", self.lane)
         return {"seconds": self.pool.seconds(self.lane, number), "phases": {}, "faults": 2.0, "switches": 0}
 
@@ -397,3 +397,12 @@ def test_a_step_that_takes_the_whole_budget_is_sampled_once_in_a_launch():
 )
 def test_rounds_are_thrown_away_where_a_worker_was_idle(round_seconds, lanes, rounds):
     assert interleave.rewarming_rounds(round_seconds, lanes) == rounds
+
+
+def test_a_worker_is_told_which_samples_are_thrown_away():
+    pool = Pool(2)
+    (test,) = _measure(pool)
+    kept = collections.Counter(call.details["kept"] for call in pool.of("sample"))
+    assert kept[True] == sum(len(launch.seconds) for lane in test.lanes for launch in lane.launches)
+    first = [call.details["kept"] for call in pool.of("sample")][: 2 * interleave.FEWEST_REWARMING_ROUNDS + 1]
+    assert first == [False] * 2 * interleave.FEWEST_REWARMING_ROUNDS + [True]

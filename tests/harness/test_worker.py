@@ -4,12 +4,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import pytest
 
 import harness
-from harness.worker import NonFinite, check_finite, extra_work, is_steady
+from harness.worker import NonFinite, check_finite, is_steady
 
 torch = pytest.importorskip("torch")
 
@@ -126,67 +125,3 @@ def test_the_whole_life_of_an_eval_worker_is_in_inference_mode(tmp_path, type, i
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.split() == [str(inference)] * 2, done.stderr
-
-
-def test_extra_work_leaves_a_train_step_its_gradients():
-    weight = torch.ones(32, 32, requires_grad=True)
-
-    def step_seconds():
-        (weight @ weight).sum().backward()
-        return 1e-4
-
-    extra = extra_work(torch, "cpu", 0.2, step_seconds)
-    extra()
-    assert torch.is_grad_enabled()
-    assert weight.grad is not None
-
-
-def test_extra_work_is_worth_its_fraction_of_a_step():
-    matrix = torch.randn(64, 64)
-
-    def step_seconds():
-        begin = time.perf_counter()
-        for _ in range(50):
-            torch.tanh(matrix @ matrix)
-        return time.perf_counter() - begin
-
-    def seconds_of(work):
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        works = {fraction: extra_work(torch, "cpu", fraction, step_seconds) for fraction in (0.5, 2.0)}
-        # The quickest of many: what a busy machine adds to both is left out.
-        step = min(step_seconds() for _ in range(60))
-        shares = {fraction: min(seconds_of(work) for _ in range(60)) / step for fraction, work in works.items()}
-    finally:
-        torch.set_num_threads(threads)
-    assert 0.2 < shares[0.5] < 1.0
-    assert 1.0 < shares[2.0] < 4.0
-
-
-def test_extra_work_is_the_same_at_every_call(monkeypatch):
-    calls = []
-    product = torch.mm
-    monkeypatch.setattr(torch, "mm", lambda *arguments, **keywords: calls.append(1) or product(*arguments, **keywords))
-    lengths = iter([1e-3] * 6 + [1e-2] * 100)
-    work = extra_work(torch, "cpu", 0.1, lambda: next(lengths))
-    counts = []
-    for _ in range(3):
-        calls.clear()
-        work()
-        counts.append(len(calls))
-    assert counts[0] > 0
-    assert len(set(counts)) == 1
-
-
-def test_extra_work_leaves_no_gradient_and_no_random_number_behind():
-    work = extra_work(torch, "cpu", 0.1, lambda: 1e-3)
-    before = torch.get_rng_state()
-    with torch.inference_mode():
-        work()
-    work()
-    assert torch.equal(before, torch.get_rng_state())
