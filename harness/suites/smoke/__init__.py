@@ -11,7 +11,7 @@ tokens. Weights and inputs are random, made from the request's seed on the CPU a
 they are the same on every device and in every launch. A train step is one iteration that clears its gradients first;
 V1's torchvision and transformers models did three iterations, the latter without clearing.
 
-Only descriptions live here, without torch: the networks are in the sibling modules, one family each.
+Only descriptions live here, without torch: the networks are those of the suite `torchbench`, in sizes of their own.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _images(pixels: int, batch: int, train_batch: int, v1_train_batch: int = 32)
 )
 def resnet18(request: Request) -> Workload:
     """Residual network of torchvision, 18 layers, 1000 classes; Adam and cross entropy."""
-    from harness.suites.smoke import vision
+    from harness.suites.torchbench.networks.torchvision_models import torchvision_classifier
 
-    return vision.torchvision_classifier("resnet18", request)
+    return torchvision_classifier("resnet18", request)
 
 
 @benchmark(
@@ -51,9 +51,9 @@ def resnet18(request: Request) -> Workload:
 )
 def squeezenet1_1(request: Request) -> Workload:
     """SqueezeNet 1.1 of torchvision, few parameters, 1000 classes; Adam and cross entropy."""
-    from harness.suites.smoke import vision
+    from harness.suites.torchbench.networks.torchvision_models import torchvision_classifier
 
-    return vision.torchvision_classifier("squeezenet1_1", request)
+    return torchvision_classifier("squeezenet1_1", request)
 
 
 @benchmark(
@@ -65,9 +65,9 @@ def squeezenet1_1(request: Request) -> Workload:
 )
 def mobilenet_v3_large(request: Request) -> Workload:
     """MobileNet V3 large of torchvision, depthwise convolutions, 1000 classes; Adam and cross entropy."""
-    from harness.suites.smoke import vision
+    from harness.suites.torchbench.networks.torchvision_models import torchvision_classifier
 
-    return vision.torchvision_classifier("mobilenet_v3_large", request)
+    return torchvision_classifier("mobilenet_v3_large", request)
 
 
 @benchmark(
@@ -79,9 +79,9 @@ def mobilenet_v3_large(request: Request) -> Workload:
 )
 def timm_regnet(request: Request) -> Workload:
     """RegNetY-200MF of timm (regnety_002), group convolutions with squeeze and excitation; SGD and cross entropy."""
-    from harness.suites.smoke import vision
+    from harness.suites.torchbench.networks.timm_models import timm_classifier
 
-    return vision.timm_classifier("regnety_002", request)
+    return timm_classifier("regnety_002", request)
 
 
 @benchmark(
@@ -115,9 +115,9 @@ def timm_regnet(request: Request) -> Workload:
 )
 def hf_bert(request: Request) -> Workload:
     """BERT of transformers for masked language modelling, from a configuration; Adam and the model's own loss."""
-    from harness.suites.smoke import language
+    from harness.suites.torchbench.networks.transformers_models import language_model
 
-    return language.masked_language_model(request)
+    return language_model("bert", request)
 
 
 @benchmark(
@@ -146,7 +146,7 @@ def hf_bert(request: Request) -> Workload:
 )
 def dlrm(request: Request) -> Workload:
     """Deep learning recommendation model: embedding bags, dot interaction, two MLPs; SGD and MSE."""
-    from harness.suites.smoke import recommendation
+    from harness.suites.torchbench.networks import recommendation
 
     return recommendation.dlrm(request)
 
@@ -159,7 +159,7 @@ def dlrm(request: Request) -> Workload:
 )
 def learning_to_paint(request: Request) -> Workload:
     """Renderer of LearningToPaint: stroke parameters to a 128 x 128 canvas; Adam and MSE."""
-    from harness.suites.smoke import painting
+    from harness.suites.torchbench.networks import painting
 
     return painting.renderer(request)
 
@@ -175,6 +175,6 @@ def learning_to_paint(request: Request) -> Workload:
 )
 def nvidia_deeprecommender(request: Request) -> Workload:
     """Deep autoencoder that fills in missing ratings; SGD with momentum and MSE over the known ratings."""
-    from harness.suites.smoke import recommendation
+    from harness.suites.torchbench.networks import recommendation
 
     return recommendation.deeprecommender(request)

@@ -248,7 +248,7 @@ def test_tracing_bert_fails_for_the_reason_given():
 
 
 def test_dlrm_is_the_dot_interaction_of_its_parts():
-    recommendation = importlib.import_module("harness.suites.smoke.recommendation")
+    recommendation = importlib.import_module("harness.suites.torchbench.networks.recommendation")
     torch.manual_seed(0)
     model = recommendation.DLRM(dense=4, bottom=(3, 2), tables=(4, 3), top=(4, 1))
     dense = torch.rand(2, 4)
@@ -264,7 +264,7 @@ def test_dlrm_is_the_dot_interaction_of_its_parts():
 
 
 def test_the_loss_of_the_autoencoder_counts_known_ratings_only():
-    recommendation = importlib.import_module("harness.suites.smoke.recommendation")
+    recommendation = importlib.import_module("harness.suites.torchbench.networks.recommendation")
     predicted = torch.tensor([[1.0, 5.0, 3.0], [2.0, 9.0, 9.0]])
     ratings = torch.tensor([[3.0, 0.0, 4.0], [2.0, 0.0, 0.0]])
     assert recommendation.masked_mse(predicted, ratings).item() == pytest.approx((4 + 1 + 0) / 3)
