@@ -22,7 +22,7 @@ from harness.suites.torchbench.networks.cyclegan import (
     pictures,
     started,
 )
-from harness.suites.torchbench.networks.soft_actor_critic import descend
+from harness.suites.torchbench.networks.updates import descend
 
 FRAMES = 4
 PERIOD = 5

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.benchmark import Request, Workload
-from harness.suites.torchbench.networks.soft_actor_critic import descend
+from harness.suites.torchbench.networks.updates import descend
 
 CYCLE = 10.0
 """Weight of the distance between an image and what it is after going there and back."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from harness.benchmark import Request, Workload
 from harness.suites.torchbench.networks import soft_actor_critic as sac
+from harness.suites.torchbench.networks.updates import descend, follow
 
 SHIFT = 4
 """Largest shift of an image, in pixels."""
@@ -154,7 +155,7 @@ def data_regularised_q(request: Request) -> Workload:
                 futures.append(sac.soft_value(values, log_probability, temperature.value()))
             wanted = reward + going_on * sac.DISCOUNT * (futures[0] + futures[1]) / 2
         critic_loss = sum(sac.squared_errors(value(encode(view), action), wanted) for view in views)
-        sac.descend(critic_loss, critic_optimizer, clock)
+        descend(critic_loss, critic_optimizer, clock)
         done += 1
         if done % size["delay"]:
             return (critic_loss.detach(),)
@@ -165,10 +166,10 @@ def data_regularised_q(request: Request) -> Workload:
         proposed, log_probability = sac.sample(*act(maps_of_actor), torch.randn_like(action))
         values = value(maps_of_critic, proposed)
         actor_loss = -sac.soft_value(values, log_probability, temperature.value()).mean()
-        sac.descend(actor_loss, actor_optimizer, clock)
+        descend(actor_loss, actor_optimizer, clock)
         temperature_loss = temperature.loss(log_probability)
-        sac.descend(temperature_loss, temperature.optimizer, clock)
-        sac.follow(target_parameters, critic_parameters, FOLLOWING)
+        descend(temperature_loss, temperature.optimizer, clock)
+        follow(target_parameters, critic_parameters, FOLLOWING)
         clock.mark("update")
         return critic_loss.detach(), actor_loss.detach(), temperature_loss.detach()
 

@@ -16,7 +16,7 @@ from torchvision.models import resnet50
 
 from harness.benchmark import Request, Workload
 from harness.suites.torchbench.networks.classification import images
-from harness.suites.torchbench.networks.soft_actor_critic import descend, follow
+from harness.suites.torchbench.networks.updates import descend, follow
 
 FEATURES = 128
 MOMENTUM = 0.999

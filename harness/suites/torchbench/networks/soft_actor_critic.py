@@ -7,7 +7,6 @@ which the smaller value counts, targets that follow them slowly, and a temperatu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.benchmark import Request, Workload
+from harness.suites.torchbench.networks.updates import descend, follow
 
 OBSERVATION = 3
 ACTION = 1
@@ -102,23 +102,6 @@ def soft_value(values: tuple[Tensor, Tensor], log_probability: Tensor, temperatu
 def squared_errors(values: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
     """The sum of both critics' mean squared errors."""
     return functional.mse_loss(values[0], target) + functional.mse_loss(values[1], target)
-
-
-def follow(targets: Iterable[Tensor], sources: Iterable[Tensor], share: float) -> None:
-    """Move each target by `share` of the way to its source."""
-    with torch.no_grad():
-        for target, source in zip(targets, sources, strict=True):
-            target.lerp_(source, share)
-
-
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clock: Any) -> None:
-    """One step of an optimizer down a loss that has just been computed; marks all three phases."""
-    clock.mark("forward")
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    clock.mark("backward")
-    optimizer.step()
-    clock.mark("update")
 
 
 def soft_actor_critic(request: Request) -> Workload:

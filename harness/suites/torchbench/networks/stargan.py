@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from harness.benchmark import Request, Workload
 from harness.suites.torchbench.networks.cyclegan import ResidualBlock, pictures
-from harness.suites.torchbench.networks.soft_actor_critic import descend
+from harness.suites.torchbench.networks.updates import descend
 
 RECONSTRUCTION = 10.0
 PENALTY = 10.0

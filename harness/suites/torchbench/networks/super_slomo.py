@@ -17,7 +17,7 @@ from torchvision.models.vgg import make_layers
 
 from harness.benchmark import Request, Workload
 from harness.suites.torchbench.networks.cyclegan import pictures
-from harness.suites.torchbench.networks.soft_actor_critic import descend
+from harness.suites.torchbench.networks.updates import descend
 
 TIMES = 8
 """Frames between the first and the last are at 1/8, 2/8 ... 7/8."""

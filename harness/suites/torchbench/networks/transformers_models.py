@@ -23,7 +23,8 @@ class Architecture:
 
     `names` maps the name of a number in a size to its name, or names with spaces between, in the configuration;
     `fixed` is what every size has. With `decodes` the network has an encoder and a decoder, which in evaluation needs
-    tokens of its own (in training it takes them from the labels).
+    tokens of its own (in training it takes them from the labels). `reckons` says that its forward pass computes with
+    arrays of numpy, which torch.compile refuses under inference mode: it is evaluated under `no_grad`, as in V1.
     """
 
     module: str
@@ -32,6 +33,7 @@ class Architecture:
     names: Mapping[str, str]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     decodes: bool = False
+    reckons: bool = False
 
     def build(self, size: Mapping[str, Any]) -> Any:
         """The network; a number that the size does not have is the configuration's default."""
@@ -79,6 +81,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "BigBirdForMaskedLM",
         {**_ENCODER, "block": "block_size", "random_blocks": "num_random_blocks"},
         {"attention_type": "block_sparse", **_NO_CACHE},
+        reckons=True,
     ),
     "distilbert": Architecture(
         "distilbert",
@@ -134,6 +137,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "axial_hidden": "axial_pos_embds_dim",
         },
         {"is_decoder": False, **_NO_CACHE},
+        reckons=True,
     ),
     "t5": Architecture(
         "t5",
@@ -176,9 +180,17 @@ def language_model(name: str, request: Request) -> Workload:
         workload.loss = _own_loss
         workload.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         workload.clears_gradients = not request.v1
-    elif architecture.decodes:
+        return workload
+    if architecture.decodes:
         workload.keywords["decoder_input_ids"] = tokens()
+    if architecture.reckons:
+        workload.step = _evaluate_without_gradients
     return workload
+
+
+def _evaluate_without_gradients(workload: Workload, clock: Any) -> Any:
+    with torch.no_grad():
+        return workload.model(**workload.keywords)
 
 
 def _own_loss(output: Any) -> Any:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from torchvision.ops import batched_nms
 
 from harness.benchmark import Request, Workload
-from harness.suites.torchbench.networks.soft_actor_critic import descend, follow
+from harness.suites.torchbench.networks.updates import descend, follow
 
 CLASSES = 80
 STRIDES = (32, 16, 8)
@@ -193,8 +193,8 @@ def settle(network: Darknet, image: Tensor, candidates: int) -> None:
     """Make a random network find something: exactly `candidates` boxes of an image count before suppression.
 
     Batch norms take the statistics of the image for their own, or the signal would be lost on its way; classes become
-    as probable as not; and the biases for objects move, all by the same, to between the best `candidates` boxes and
-    the rest.
+    probable, some more than others; and the biases for objects move, all by the same, to between the best `candidates`
+    boxes and the rest.
     """
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     momentum = norms[0].momentum
@@ -203,8 +203,9 @@ def settle(network: Darknet, image: Tensor, candidates: int) -> None:
     network.train()(image)
     for norm in norms:
         norm.momentum = momentum
+    frequencies = torch.randn(CLASSES)
     for bias in network.biases():
-        bias[:, 5:] = 0
+        bias[:, 5:] = frequencies
     boxes = network.eval()(image)[0]
     best = boxes[:, 5:].amax(dim=1)
     # By how much the logit of an object is over what its best class makes enough; below zero if that never is.

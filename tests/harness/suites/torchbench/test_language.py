@@ -172,6 +172,14 @@ def test_scores_are_of_every_token_of_the_vocabulary(name):
     assert "past_key_values" not in output
 
 
+@pytest.mark.parametrize("name", ["hf_BigBird", "hf_Reformer"])
+def test_what_computes_with_numpy_is_evaluated_outside_inference_mode_and_without_gradients(name):
+    workload, request = build(name, "eval")
+    logits = step_of(workload, request)(CpuClock()).logits
+    assert not logits.is_inference()
+    assert not logits.requires_grad
+
+
 def test_gradients_add_up_only_with_the_mistakes_of_v1():
     def gradients(steps, compat):
         workload, request = build("hf_Albert", "train", compat=compat, wanted_iterations=steps)

@@ -6,7 +6,7 @@ import pytest
 from harness import facts
 from harness.benchmark import Request, load
 from harness.clock import CpuClock
-from harness.lanes import step_of
+from harness.lanes import MODES, step_of
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -188,3 +188,62 @@ def test_training_learns_the_scale_of_the_loss_too():
         run(CpuClock())
     assert workload.model["loss"].weight.item() != before
     assert facts.parameters(workload.networks()) == SUITE["tts_angular"].description.parameters["small"] + 2
+
+
+# Tracing warns that it is deprecated, and of Python branches, which do not depend on the input here.
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("compat", [None, "v1"])
+def test_traced_networks_follow_sentences_that_grow(compat):
+    workload, request = build("speech_transformer", "eval", compat=compat)
+    prepared = MODES["jit"].prepare(workload, request)
+    assert torch.equal(step_of(prepared, request)(CpuClock()), step_of(workload, request)(CpuClock()))
+    # Neither the number of frames nor that of sentences is the one traced with.
+    frames, sentences = torch.randn(1, 19, 80), torch.randint(3, 200, (2, 11))
+    with torch.inference_mode():
+        found, expected = (
+            one.model["decoder"](sentences, encoded.expand(2, -1, -1), visible)
+            for one in (prepared, workload)
+            for encoded, visible in [one.model["encoder"](frames, torch.tensor([15]))]
+        )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_recogniser_learns_from_smoothed_labels():
+    workload, request = build("speech_transformer", "train")
+    frames, lengths, given, answers = workload.inputs
+    assert torch.equal(given[:, 1:], answers[:, :-1])
+    torch.manual_seed(3)
+    with torch.no_grad():
+        scores = workload.model["decoder"](given, *workload.model["encoder"](frames, lengths)).log_softmax(dim=2)
+    expected = -(0.9 * scores.gather(2, answers[..., None])[..., 0] + 0.1 * scores.mean(dim=2)).mean()
+    torch.manual_seed(3)
+    torch.testing.assert_close(step_of(workload, request)(CpuClock()), expected)
+
+
+def test_demucs_trains_every_layer_on_the_mean_absolute_difference():
+    workload, request = build("demucs", "train")
+    before = [parameter.detach().clone() for parameter in workload.model.parameters()]
+    torch.manual_seed(3)
+    with torch.no_grad():
+        sources, found = workload.model(*workload.inputs)
+    torch.manual_seed(3)
+    loss = step_of(workload, request)(CpuClock())
+    torch.testing.assert_close(loss.detach(), (sources - found).abs().mean())
+    assert not any(torch.equal(*pair) for pair in zip(before, workload.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "type", "expected"),
+    [
+        ("demucs", "eval", [(4, 5, 2, 135_576)]),
+        ("demucs", "train", [(4, 5, 2, 135_576)]),
+        ("speech_transformer", "eval", [(1, 97, 320)]),
+        ("speech_transformer", "train", [(10, 204, 320), (10,), (10, 31), (10, 31)]),
+        ("tts_angular", "eval", [(64, 50, 40)]),
+        ("tts_angular", "train", [(64, 50, 40)]),
+    ],
+)
+def test_inputs_are_those_of_v1(name, type, expected):
+    with torch.device("meta"):
+        workload = SUITE[name].build(Request(type, "meta", SUITE[name].description.sizes["v1"]))
+    assert [tuple(tensor.shape) for tensor in workload.inputs] == expected
