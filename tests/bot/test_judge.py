@@ -457,7 +457,7 @@ BUSY = records.Health(rounds=100, disturbed_rounds=40, steal=0.2, throttled=3)
     ("case", "words"),
     [
         (Case(A, launches=3), "Only 3 launches"),
-        (Case(A, health=BUSY), "40 % of the rounds"),
+        (Case(A, health=BUSY), "More than 30 % of the rounds"),
         (Case(A, health=BUSY), "steal"),
         (Case(A, health=BUSY), "throttled"),
         (Case(A, stopped="budget", noise=Noise(launch=0.1)), "budget"),
