@@ -6,20 +6,13 @@ from harness.builds import WORKER_MODULES
 from harness.injection import Injection
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seconds_of(work):
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_the_work_leaves_a_train_step_its_gradients():

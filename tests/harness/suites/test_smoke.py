@@ -1,3 +1,4 @@
+import functools
 import importlib
 import math
 import pathlib
@@ -7,9 +8,11 @@ import sys
 import pytest
 
 import harness
-from harness.benchmark import TYPES, Request, load
+from harness import facts
+from harness.benchmark import TYPES, load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests import workloads
 
 torch = pytest.importorskip("torch")
 for library in ("torchvision", "timm", "transformers"):
@@ -64,27 +67,11 @@ each = pytest.mark.parametrize("name", NAMES)
 each_type = pytest.mark.parametrize("type", TYPES)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """What the suite promises, and what makes two runs agree bitwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", seed=1337, device="cpu"):
-    request = Request(type, device, SUITE[name].description.sizes[size], seed)
-    return SUITE[name].build(request), request
+build = functools.partial(workloads.build, suite="smoke")
 
 
 def tensors(nested):
-    """All tensors in tuples, lists and mappings, in order."""
-    if torch.is_tensor(nested):
-        return [nested]
-    if hasattr(nested, "values"):
-        nested = nested.values()
-    return [tensor for part in nested for tensor in tensors(part)]
+    return list(facts.tensors(nested))
 
 
 def snapshot(model):

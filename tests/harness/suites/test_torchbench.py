@@ -15,9 +15,10 @@ import pytest
 import harness
 from bot.taskmap import TASKS
 from harness import facts
-from harness.benchmark import TYPES, Request, load
+from harness.benchmark import TYPES, load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests.workloads import build, meta
 
 torch = pytest.importorskip("torch")
 for library in ("torchvision", "timm", "transformers"):
@@ -81,24 +82,6 @@ print(f"{name} {type}: {clock.elapsed:.3g} s, {peak:.1f} GiB")
 """
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", device="cpu", **more):
-    request = Request(type, device, SUITE[name].description.sizes[size], **more)
-    return SUITE[name].build(request), request
-
-
-def meta(name, type, size):
-    with torch.device("meta"):
-        return build(name, type, size, device="meta")
-
-
 def test_the_suite_is_the_51_models_with_their_frozen_tasks():
     found = {name: (entry.description.category, entry.description.domain) for name, entry in SUITE.items()}
     assert found == {name: tuple(task) for name, task in TASKS.items()}
@@ -142,7 +125,7 @@ def test_parameters_are_as_described(name):
     description = SUITE[name].description
     for size in ("v1", "current"):
         # Of the train step where eval has no parameters left.
-        workload, _ = meta(name, "train" if name in CONVERTED else "eval", size)
+        workload = meta(name, "train" if name in CONVERTED else "eval", size)
         assert facts.parameters(workload.networks()) == description.parameters[size], size
     workload, _ = build(name, "eval")
     assert facts.parameters(workload.networks()) in (description.parameters["small"], CONVERTED.get(name))

@@ -9,9 +9,11 @@ import pytest
 
 import harness
 from bot.taskmap import TASKS
-from harness.benchmark import Request, load
+from harness import facts
+from harness.benchmark import load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests.workloads import build
 
 torch = pytest.importorskip("torch")
 for library in ("torchvision", "timm"):
@@ -50,24 +52,6 @@ PUBLISHED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", device="cpu", compat=None, **changes):
-    numbers = {**SUITE[name].description.sizes[size], **changes}
-    request = Request(type, device, numbers, compat=compat)
-    return SUITE[name].build(request), request
-
-
-def parameters(workload):
-    return sum(parameter.numel() for parameter in workload.model.parameters())
-
-
 def batch_norms(model):
     return [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
 
@@ -95,7 +79,7 @@ def test_the_sizes_have_the_same_keys_and_the_batches_of_their_library(name):
 def test_the_network_of_v1_has_the_published_number_of_parameters(name):
     with torch.device("meta"):
         workload, _ = build(name, "train", size="v1", device="meta")
-    count = parameters(workload)
+    count = facts.parameters(workload.networks())
     assert count == SUITE[name].description.parameters["v1"]
     digits = len(str(PUBLISHED[name]).partition(".")[2])
     assert round(count / 1e6, digits) == PUBLISHED[name]
@@ -109,7 +93,7 @@ def test_a_network_made_narrower_has_the_parameters_of_the_hand_count():
             workload, request = build("alexnet", "eval", size=size, device="meta")
         assert (request.size["hidden"], request.size["pooled"]) == (hidden, pooled)
         linear = (256 * pooled**2 + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * 1000
-        assert parameters(workload) == convolutions + linear
+        assert facts.parameters(workload.networks()) == convolutions + linear
 
 
 def test_the_vision_transformer_has_the_parameters_of_the_hand_count():
@@ -124,7 +108,7 @@ def test_the_vision_transformer_has_the_parameters_of_the_hand_count():
     assert by_hand(224, 768, 8) == description.parameters["v1"]
     assert by_hand(64, 256, 4) == description.parameters["small"]
     workload, _ = build("timm_vision_transformer", "eval")
-    assert parameters(workload) == description.parameters["small"]
+    assert facts.parameters(workload.networks()) == description.parameters["small"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_qat")])
@@ -237,7 +221,7 @@ def test_a_quantized_network_evaluates_in_int8_near_to_what_it_was_trained_as(na
     convolutions = [module for module in workload.model.modules() if "Conv" in type(module).__name__]
     assert len(convolutions) > 50
     assert {module.weight().dtype for module in convolutions} == {torch.qint8}
-    assert parameters(workload) == 0
+    assert facts.parameters(workload.networks()) == 0
     with torch.no_grad():
         as_trained = prepared[0](*workload.inputs)
     assert torch.corrcoef(torch.stack([scores.flatten(), as_trained.flatten()]))[0, 1] > 0.8

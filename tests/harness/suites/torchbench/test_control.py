@@ -3,9 +3,11 @@ import math
 
 import pytest
 
+from harness import facts
 from harness.benchmark import Request, load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests.workloads import build, meta
 
 torch = pytest.importorskip("torch")
 
@@ -15,28 +17,6 @@ drq = importlib.import_module("harness.suites.torchbench.networks.drq")
 SUITE = load("torchbench")
 AGENTS = ("drq", "soft_actor_critic")
 NAMES = ("LearningToPaint", *AGENTS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", device="cpu", **changes):
-    request = Request(type, device, {**SUITE[name].description.sizes[size], **changes})
-    return SUITE[name].build(request), request
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def meta(name, type):
-    with torch.device("meta"):
-        return build(name, type, "v1", "meta")[0]
 
 
 def test_the_networks_of_drq_are_those_of_v1():
@@ -52,7 +32,7 @@ def test_the_networks_of_drq_are_those_of_v1():
         "target_encoder": encoder,
         "target_critic": critic,
     }
-    assert {name: count(network) for name, network in networks.items()} == expected
+    assert {name: facts.parameters([network]) for name, network in networks.items()} == expected
     # As the facts of V1 give them, the shared convolutions counted with both.
     assert round((encoder + actor) / 1e6, 2) == 3.10
     assert round((encoder + critic) / 1e6, 2) == 4.20
@@ -62,7 +42,7 @@ def test_the_networks_of_soft_actor_critic_are_those_of_v1():
     networks = meta("soft_actor_critic", "train").model
     actor = (3 * 1024 + 1024) + (1024 * 1024 + 1024) + (1024 * 2 + 2)
     critic = (4 * 1024 + 1024) + (1024 * 1024 + 1024) + (1024 + 1)
-    found = {name: count(network) for name, network in networks.items()}
+    found = {name: facts.parameters([network]) for name, network in networks.items()}
     assert found == {"actor": actor, "critic": 2 * critic, "target": 2 * critic}
 
 
@@ -70,7 +50,7 @@ def test_the_renderer_is_that_of_v1():
     linear = sum(a * b + b for a, b in ((10, 512), (512, 1024), (1024, 2048), (2048, 4096)))
     pairs = ((16, 32), (32, 32), (8, 16), (16, 16), (4, 8), (8, 4))
     convolutions = sum(9 * a * b + b for a, b in pairs)
-    assert count(meta("LearningToPaint", "eval").model) == linear + convolutions
+    assert facts.parameters([meta("LearningToPaint", "eval").model]) == linear + convolutions
 
 
 def test_inputs_are_those_of_v1():

@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from harness import facts
 from harness.benchmark import Request, load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests.workloads import build, meta
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -19,28 +21,6 @@ cyclegan, stargan, matting, slomo, yolo = (
 
 SUITE = load("torchbench")
 NAMES = ("Background_Matting", "pytorch_CycleGAN_and_pix2pix", "pytorch_stargan", "Super_SloMo", "yolov3")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", device="cpu", compat=None, **changes):
-    request = Request(type, device, {**SUITE[name].description.sizes[size], **changes}, compat=compat)
-    return SUITE[name].build(request), request
-
-
-def meta(name, type, size="v1"):
-    with torch.device("meta"):
-        return build(name, type, size, "meta")[0]
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def convolution(narrow, wide, kernel, bias=True, norm=False):
@@ -60,7 +40,7 @@ def test_the_networks_of_background_matting_are_those_of_v1():
     colours = convolution(256, 128, 3, norm=True) + convolution(256, 64, 3, norm=True) + convolution(64, 3, 7)
     expected = encoders + combiners + blocks + alpha + colours
     networks = meta("Background_Matting", "train").model
-    found = {name: count(network) for name, network in networks.items()}
+    found = {name: facts.parameters([network]) for name, network in networks.items()}
     assert found == {"student": expected, "teacher": expected, "discriminator": 2_764_737}
 
 
@@ -79,8 +59,13 @@ def test_the_networks_of_cyclegan_are_those_of_v1():
     # As the authors give them: 11.378 and 2.765 million.
     assert (generator, discriminator) == (11_378_179, 2_764_737)
     networks = meta("pytorch_CycleGAN_and_pix2pix", "train").model
-    assert [count(network) for network in networks.values()] == [generator, generator, discriminator, discriminator]
-    assert count(meta("pytorch_CycleGAN_and_pix2pix", "eval").model) == generator
+    assert [facts.parameters([network]) for network in networks.values()] == [
+        generator,
+        generator,
+        discriminator,
+        discriminator,
+    ]
+    assert facts.parameters([meta("pytorch_CycleGAN_and_pix2pix", "eval").model]) == generator
 
 
 def test_a_patch_of_cyclegan_is_70_pixels_wide():
@@ -105,7 +90,7 @@ def test_the_networks_of_stargan_are_those_of_v1():
     discriminator = sum(convolution(*pair, 4) for pair in itertools.pairwise(widths))
     discriminator += convolution(2048, 1, 3, bias=False) + convolution(2048, 5, 2, bias=False)
     networks = meta("pytorch_stargan", "train").model
-    assert {name: count(network) for name, network in networks.items()} == {
+    assert {name: facts.parameters([network]) for name, network in networks.items()} == {
         "generator": generator,
         "discriminator": discriminator,
     }
@@ -122,9 +107,9 @@ def test_the_networks_of_super_slomo_are_those_of_v1():
         return total + convolution(32, outputs, 3)
 
     networks = meta("Super_SloMo", "train").model
-    assert count(networks["interpolator"].flows) == unet(6, 4)
-    assert count(networks["interpolator"].refinement) == unet(20, 5)
-    assert count(meta("Super_SloMo", "eval").model["interpolator"]) == unet(6, 4) + unet(20, 5)
+    assert facts.parameters([networks["interpolator"].flows]) == unet(6, 4)
+    assert facts.parameters([networks["interpolator"].refinement]) == unet(20, 5)
+    assert facts.parameters([meta("Super_SloMo", "eval").model["interpolator"]]) == unet(6, 4) + unet(20, 5)
 
 
 def test_the_perceptual_features_are_those_of_vgg16():
@@ -152,7 +137,7 @@ def test_the_network_of_yolov3_is_that_of_v1():
     neck += [(384, 128, 1), (128, 256, 3), (256, 128, 1), (128, 256, 3), (256, 128, 1), (128, 256, 3)]
     expected = sum(convolution(*shape, bias=False, norm=True) for shape in backbone + neck)
     expected += sum(convolution(width, 255, 1) for width in (1024, 512, 256))
-    assert count(network) == expected
+    assert facts.parameters([network]) == expected
     assert round(expected / 1e6) == 63
 
 

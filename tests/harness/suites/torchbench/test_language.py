@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from harness.benchmark import Request, load
+from harness.benchmark import load
 from harness.clock import CpuClock
 from harness.lanes import step_of
+from tests.workloads import build
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -103,19 +104,6 @@ V1_SHAPES = {
 each = pytest.mark.parametrize("name", LIBRARY + OWN)
 each_of_the_library = pytest.mark.parametrize("name", LIBRARY)
 each_type = pytest.mark.parametrize("type", ("eval", "train"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", device="cpu", **more):
-    request = Request(type, device, SUITE[name].description.sizes[size], **more)
-    return SUITE[name].build(request), request
 
 
 @each
@@ -278,7 +266,8 @@ def test_the_translators_optimizer_is_made_anew_in_each_call_only_with_the_mista
         step, found = step_of(workload, request), []
         for _ in range(3):
             step(CpuClock())
-            found.append(workload.optimizer.adam)
+            # With the mistakes of V1 the optimizer at work stands inside of the one that makes it anew.
+            found.append(getattr(workload.optimizer, "current", workload.optimizer).adam)
         return found, [len(adam.state) for adam in found], workload
 
     found, states, workload = optimizers("v1")

@@ -2,9 +2,11 @@ import importlib
 
 import pytest
 
-from harness.benchmark import Request, load
+from harness import facts
+from harness.benchmark import load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests.workloads import build, meta
 
 torch = pytest.importorskip("torch")
 for library in ("torchvision", "opacus"):
@@ -18,28 +20,6 @@ SUITE = load("torchbench")
 # Its hook on the first layer, whose input needs no gradient, is told so.
 OPACUS_WARNS = pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 NAMES = ("maml", "maml_omniglot", "moco", "opacus_cifar10")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def build(name, type, size="small", device="cpu", compat=None, **changes):
-    request = Request(type, device, {**SUITE[name].description.sizes[size], **changes}, compat=compat)
-    return SUITE[name].build(request), request
-
-
-def meta(name, type):
-    with torch.device("meta"):
-        return build(name, type, "v1", "meta")[0]
-
-
-def count(workload):
-    return sum(parameter.numel() for network in workload.networks() for parameter in network.parameters())
 
 
 def trainable(workload):
@@ -64,7 +44,7 @@ V1_PARAMETERS = {
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("type", ["eval", "train"])
 def test_the_networks_are_those_of_v1(name, type):
-    assert count(meta(name, type)) == V1_PARAMETERS[name]
+    assert facts.parameters(meta(name, type).networks()) == V1_PARAMETERS[name]
 
 
 def test_the_counts_are_those_of_the_facts():

@@ -2,15 +2,11 @@ import pytest
 
 from harness import facts
 from harness.benchmark import Request, load
+from tests.workloads import meta
 
 torch = pytest.importorskip("torch")
 
 SUITE = load("torchbench")
-
-
-def meta(name, type, size):
-    with torch.device("meta"):
-        return SUITE[name].build(Request(type, "meta", SUITE[name].description.sizes[size]))
 
 
 def shapes(workload):

@@ -7,6 +7,7 @@ from harness import facts
 from harness.benchmark import Request, load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
+from tests.workloads import build
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -14,11 +15,6 @@ pytest.importorskip("torchvision")
 from harness.suites.torchbench.networks import demucs, speech_transformer, tts_angular  # noqa: E402
 
 SUITE = load("torchbench")
-
-
-def build(name, type, **more):
-    request = Request(type, "cpu", SUITE[name].description.sizes["small"], **more)
-    return SUITE[name].build(request), request
 
 
 def step(name, type, **more):
