@@ -165,7 +165,9 @@ def _widened(drafts: Sequence[_Draft]) -> tuple[list[_Draft], float | None]:
     found = [
         draft.comparison
         for draft in drafts
-        if draft.comparison is not None and draft.comparison.against == comparisons.REFERENCE
+        if draft.comparison is not None
+        and draft.comparison.against == comparisons.REFERENCE
+        and draft.comparison.standard_error is not None
     ]
     if (error := comparisons.wander(found)) is None:
         return list(drafts), None

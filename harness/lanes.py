@@ -114,6 +114,11 @@ def step_of(workload: Workload, request: Request) -> Callable[[Any], Any]:
     return repeated
 
 
+def infers(workload: Workload, request: Request) -> bool:
+    """Whether an iteration is the forward pass under inference mode, which a process may enter once for all of them."""
+    return workload.step is None and not request.training
+
+
 def _iteration(workload: Workload, request: Request) -> Callable[[Any], Any]:
     if workload.step is not None:
         step = workload.step
@@ -121,7 +126,7 @@ def _iteration(workload: Workload, request: Request) -> Callable[[Any], Any]:
     model, inputs, keywords = workload.model, workload.inputs, workload.keywords
     if isinstance(model, dict):
         raise ValueError("a workload of several networks needs a step of its own")
-    if not request.training:
+    if infers(workload, request):
         import torch
 
         def evaluate(clock: Any) -> Any:

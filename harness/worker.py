@@ -92,7 +92,7 @@ class Step:
         if (items := int(workload.items)) < 1:
             raise ValueError(f"a step of {items} items does no work; give the workload's items, at least 1")
         self._step = lanes.step_of(workload, request)
-        if workload.step is None and not request.training:
+        if lanes.infers(workload, request):
             # For the rest of this process, so that no step pays for entering it; dropping the guard would leave it.
             self._guard = torch.inference_mode()
             self._guard.__enter__()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.benchmark import Request, Workload
+from harness.suites.torchbench.networks.updates import OfEachCall
 
 PADDING = 1
 """The token that fills a sentence up to the length of the batch."""
@@ -56,8 +57,7 @@ def sinusoids(positions: int, width: int) -> Tensor:
 class WarmedUpAdam:
     """Adam whose learning rate rises for `warm_up` steps and then falls with the root of the step's number.
 
-    In step n it is `factor * width**-0.5 * min(n**-0.5, n * warm_up**-1.5)`. With `calls_of` the optimizer and its
-    schedule are made anew at the first of every so many steps; making it and its moments is then part of what is timed.
+    In step n it is `factor * width**-0.5 * min(n**-0.5, n * warm_up**-1.5)`.
     """
 
     def __init__(
@@ -66,21 +66,13 @@ class WarmedUpAdam:
         width: int,
         warm_up: int,
         factor: float = 1.0,
-        calls_of: int | None = None,
         **options: Any,
     ) -> None:
-        self._parameters = list(parameters)
-        self._scale, self._warm_up, self._calls_of, self._options = factor * width**-0.5, warm_up, calls_of, options
-        self._renew()
-
-    def _renew(self) -> None:
-        self.adam = torch.optim.Adam(self._parameters, lr=0.0, **self._options)
-        self._steps = 0
+        self.adam = torch.optim.Adam(parameters, lr=0.0, **options)
+        self._scale, self._warm_up, self._steps = factor * width**-0.5, warm_up, 0
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear the gradients, with a new optimizer where a call begins."""
-        if self._steps == self._calls_of:
-            self._renew()
+        """Clear the gradients."""
         self.adam.zero_grad(set_to_none)
 
     def step(self) -> None:
@@ -197,15 +189,12 @@ def translator(request: Request) -> Workload:
     workload = Workload(model=model, inputs=(source, target[:, :-1].contiguous()), items=batch)
     if request.training:
         workload.loss = partial(summed_cross_entropy, answers=target[:, 1:].contiguous())
-        workload.optimizer = WarmedUpAdam(
-            model.parameters(),
-            size["width"],
-            warm_up=128,
-            factor=2.0,
-            calls_of=request.iterations if request.v1 else None,
-            betas=(0.9, 0.98),
-            eps=1e-9,
-        )
+
+        def make() -> WarmedUpAdam:
+            numbers = {"warm_up": 128, "factor": 2.0, "betas": (0.9, 0.98), "eps": 1e-9}
+            return WarmedUpAdam(model.parameters(), size["width"], **numbers)
+
+        workload.optimizer = OfEachCall(make, request.iterations) if request.v1 else make()
     return workload
 
 

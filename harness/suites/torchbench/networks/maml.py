@@ -18,6 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from harness.benchmark import Request, Workload
+from harness.suites.torchbench.networks.updates import descend
 
 INNER_STEPS = 5
 FINE_TUNING_STEPS = 10
@@ -133,12 +134,7 @@ def first_order(request: Request) -> Workload:
         learn = workload.model
         losses = [query_loss(learn, adapted(learn, task, INNER_STEPS), task) for task in tasks]
         loss = torch.stack(losses).mean()
-        clock.mark("forward")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clock.mark("backward")
-        optimizer.step()
-        clock.mark("update")
+        descend(loss, optimizer, clock)
         return loss.detach()
 
     inputs = (tasks[0].support, *weights)

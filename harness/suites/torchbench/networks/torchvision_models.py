@@ -6,7 +6,6 @@ for the library offers no argument for that and most of their weights are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +19,7 @@ from harness.suites.torchbench.networks.classification import (
     classification,
     cross_entropy_with_new_classes,
 )
+from harness.suites.torchbench.networks.updates import OfEachCall
 
 
 def torchvision_classifier(name: str, request: Request, new_classes: bool = False) -> Workload:
@@ -43,34 +43,11 @@ def torchvision_classifier(name: str, request: Request, new_classes: bool = Fals
 
 def adam(model: nn.Module, request: Request) -> Any:
     """Adam, lr 1e-3, for the parameters of a model; with the mistakes of V1 it is made anew in every timed call."""
-    if request.v1:
-        return AdamOfEachCall(model.parameters(), request.iterations)
-    return torch.optim.Adam(model.parameters(), lr=1e-3)
 
+    def make() -> torch.optim.Adam:
+        return torch.optim.Adam(model.parameters(), lr=1e-3)
 
-class AdamOfEachCall:
-    """Adam, lr 1e-3, that is made anew at the first of every `iterations` steps, as V1 does inside its train call.
-
-    Making it and its moments is part of what is timed, and the moments are those of the last few steps only.
-    """
-
-    def __init__(self, parameters: Iterable[nn.Parameter], iterations: int) -> None:
-        self._parameters = list(parameters)
-        self._iterations = iterations
-        self._left = 0
-        self._adam: torch.optim.Adam | None = None
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear the gradients, with a new Adam when a call begins."""
-        if self._left == 0:
-            self._adam = torch.optim.Adam(self._parameters, lr=1e-3)
-            self._left = self._iterations
-        self._adam.zero_grad(set_to_none)
-
-    def step(self) -> None:
-        """Update the parameters."""
-        self._adam.step()
-        self._left -= 1
+    return OfEachCall(make, request.iterations) if request.v1 else make()
 
 
 def _network(name: str, hidden: int | None = None, pooled: int | None = None, **options: Any) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -24,3 +24,28 @@ def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clock: Any) -> None:
     clock.mark("backward")
     optimizer.step()
     clock.mark("update")
+
+
+class OfEachCall:
+    """An optimizer that is made anew at the first of every `iterations` steps, as V1 does inside its train call.
+
+    Making it and its moments is part of what is timed, and the moments are those of the last few steps only. `current`
+    is the one at work.
+    """
+
+    def __init__(self, make: Callable[[], Any], iterations: int) -> None:
+        self._make, self._iterations = make, iterations
+        self._left = 0
+        self.current: Any = None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients, with a new optimizer when a call begins."""
+        if self._left == 0:
+            self.current = self._make()
+            self._left = self._iterations
+        self.current.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """Update the parameters."""
+        self.current.step()
+        self._left -= 1
