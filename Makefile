@@ -54,7 +54,7 @@ test:
 
 # What make test skips for its length: compiled modes of every model, and the sizes of V1.
 test-full: $(READY)
-	TORCHWARDEN_FULL=1 $(VENV)/bin/python -m pytest tests/harness/suites
+	TORCHWARDEN_FULL=1 $(VENV)/bin/python -m pytest -o faulthandler_timeout=3600 tests/harness/suites
 
 # In an environment without torch: what a hosted runner that only judges and reports has.
 test-bot: $(BOT_READY)

@@ -137,10 +137,10 @@ def _mismatches(earlier: Run, later: Run) -> list[str]:
     ours, theirs = earlier.header, later.header
     if ours.machine.fingerprint != theirs.machine.fingerprint:
         found.append(f"The runs come from different machines ({ours.machine.name} and {theirs.machine.name}).")
-    for field in ("size", "threads", "allocator", "device"):
+    for field in ("size", "threads", "allocator", "code_pages", "device"):
         before, after = getattr(ours.plan, field), getattr(theirs.plan, field)
         if before != after:
-            found.append(f"The runs differ in {field}: {before} and {after}.")
+            found.append(f"The runs differ in {field.replace('_', ' ')}: {before} and {after}.")
     for name, run in (("earlier", earlier), ("later", later)):
         if not run.complete:
             found.append(f"The {name} run is not complete.")

@@ -156,6 +156,11 @@ def _of_builds(run: Run) -> Iterator[str]:
     prints = {build.name: build.fingerprint for build in run.header.builds}
     if plan.base == plan.head or (prints.get(plan.base, "") and prints.get(plan.base) == prints.get(plan.head)):
         yield "Base and head are the same build, so any change is noise or was put there on purpose."
+    elif len({build.python for build in run.header.builds}) > 1 and plan.code_pages != "own":
+        yield (
+            "Each build ran from one set of files, whose place in memory is luck that stays for the whole run; measure "
+            "with --code-pages own before trusting a change of a few percent."
+        )
 
 
 def _of_reference(header: Header | None, machine: Machine, plan: Plan) -> Iterator[str]:

@@ -39,6 +39,8 @@ def command(header: Header, tests: Sequence[str]) -> str:
     words += ["--budget", f"{plan.budget_seconds:g}s", "--seed", str(plan.seed)]
     if plan.allocator != "keep":
         words += ["--allocator", plan.allocator]
+    if plan.code_pages != "shared":
+        words += ["--code-pages", plan.code_pages]
     for test, fraction in plan.inject.items():
         if test in chosen:
             words += ["--inject", f"{test}={fraction * 100:g}%"]

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from harness import records
+from harness import codepages, records
 from harness.errors import UserError
 
 CURRENT = "current"
@@ -24,6 +24,7 @@ WORKER_MODULES = (
     "__init__.py",
     "benchmark.py",
     "clock.py",
+    "codepages.py",
     "facts.py",
     "injection.py",
     "lanes.py",
@@ -34,7 +35,7 @@ WORKER_MODULES = (
 """What goes into a build: the only code of ours that is importable there."""
 
 _PROBE = """
-import importlib.metadata as metadata, json, platform, sys
+import importlib.metadata as metadata, json, pathlib, platform, sys
 found = {"python_version": platform.python_version(), "torch_version": None}
 try:
     import torch
@@ -45,6 +46,8 @@ else:
     found["torch_git_version"] = getattr(torch.version, "git_version", None)
     found["torch_config"] = torch.__config__.show()
     found["cuda"] = torch.cuda.is_available()
+maps = pathlib.Path("/proc/self/maps")
+found["maps"] = maps.read_text() if maps.exists() else ""
 found["packages"] = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
 print(json.dumps(found))
 """
@@ -96,6 +99,7 @@ def resolve(
         torch_config=found["torch_config"],
         packages=packages,
         fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
+        code_bytes=sum(mapping.size for mapping in codepages.mappings(found["maps"])),
     )
 
 

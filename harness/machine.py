@@ -29,6 +29,11 @@ TELLING_FLAGS = {
 """CPU flags that decide which kernels torch picks."""
 
 
+def available_memory() -> int:
+    """Bytes that processes can have without anything being paged out."""
+    return int(psutil.virtual_memory().available)
+
+
 def describe(name: str | None = None, noise_floor: float | None = None) -> records.Machine:
     """This machine, under `name` or its host name; `noise_floor` is the one calibrated for it, if any."""
     info = _cpuinfo()

@@ -29,7 +29,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from harness import benchmark, worker
+from harness import benchmark, codepages, worker
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -77,6 +77,8 @@ class Nursery:
             importlib.import_module(module)
         for suite in setup["suites"]:
             benchmark.load(suite)
+        if setup["code_pages"] == "own":
+            codepages.make_own()
         gc.collect()
         # Keeps the collector of every worker from touching, and so copying, the pages shared with the nursery.
         gc.freeze()

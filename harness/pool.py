@@ -49,6 +49,7 @@ class Settings:
     threads: int
     cpus: tuple[int, ...]
     allocator: str
+    code_pages: str
     preload: tuple[str, ...]
     suites: tuple[str, ...]
 
@@ -80,7 +81,7 @@ class Nursery:
     def set_up(self, settings: Settings) -> None:
         """Tell the nursery what to preload; `wait_ready` waits until it has."""
         modules = ["torch", *settings.preload]
-        setup = {"preload": modules, "suites": settings.suites}
+        setup = {"preload": modules, "suites": settings.suites, "code_pages": settings.code_pages}
         # When it has ended already, `wait_ready` finds out.
         with contextlib.suppress(OSError):
             self._control.send(json.dumps(setup).encode())

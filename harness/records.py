@@ -74,6 +74,8 @@ class Build(Record, frozen=True, kw_only=True):
     torch_config: str = ""
     packages: dict[str, str] = msgspec.field(default_factory=dict)
     fingerprint: str = ""
+    code_bytes: int = 0
+    """Machine code that a process of it maps once torch is imported, a GPU's libraries left out."""
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -95,6 +97,8 @@ class Plan(Record, frozen=True, kw_only=True):
     threshold: float = 0.07
     seed: int = 1337
     allocator: str = "keep"
+    code_pages: str = "shared"
+    """Whether each nursery runs machine code in pages of its "own", or in those that all of a build have "shared"."""
     nurseries: int = 6
     inject: dict[str, float] = msgspec.field(default_factory=dict)
     iterations: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None

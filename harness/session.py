@@ -132,6 +132,7 @@ def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iter
         threads=plan.threads,
         cpus=plan.cpus,
         allocator=plan.allocator,
+        code_pages=plan.code_pages,
         preload=tuple(needs),
         suites=tuple(str(pathlib.Path(suite).resolve()) if suite != suite_name(suite) else suite for suite in suites),
     )

@@ -150,6 +150,7 @@ def run(
         "device": names[0].device if names else "cpu",
         "nurseries": nurseries,
         "seed": seed,
+        "code_pages": "own",
         **plan,
     }
     header = records.Header(

@@ -44,7 +44,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
 
     With `tests`, at most that many groups are kept, spread evenly over the selection. Raises UserError.
     """
-    from harness import allocators, benchmark, machine, plan, records, session
+    from harness import allocators, benchmark, codepages, machine, plan, records, session
 
     budget = quantities.duration(method.budget, "--budget")
     step_timeout = quantities.duration(method.step_timeout, "--step-timeout")
@@ -57,6 +57,9 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     suites = tuple(dict.fromkeys(selection.suite))
     cpus = machine.choose_cpus(method.threads, quantities.cpus(method.cpus) if method.cpus is not None else ())
     allocators.environment(method.allocator)
+    quantities.known(method.code_pages, codepages.CODE_PAGES, "kind of code pages")
+    if method.code_pages == "own" and (refusal := codepages.refusal()) is not None:
+        raise UserError(f"code pages of a nursery's own cannot be had here ({refusal}); use --code-pages shared")
     names = _names(builds)
     found: tuple[Build, ...] | None = None
     if any(suite.endswith(".py") for suite in suites):
@@ -89,6 +92,13 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         cpus=cpus,
         seed=method.seed,
         allocator=method.allocator,
+        code_pages=codepages.choose(
+            method.code_pages,
+            # An interpreter that serves as base and as head has one set of files.
+            list({build.python: build.code_bytes for build in found}.values()),
+            method.nurseries,
+            machine.available_memory(),
+        ),
         nurseries=method.nurseries,
         inject=inject,
         iterations=selection.iterations,

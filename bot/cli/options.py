@@ -79,6 +79,10 @@ class Method:
     allocator: Annotated[
         str, typer.Option("--allocator", metavar="NAME", help="keep, system, jemalloc or tcmalloc.")
     ] = "keep"
+    code_pages: Annotated[
+        str,
+        typer.Option("--code-pages", metavar="KIND", help="own, shared, or auto: own where two interpreters compare."),
+    ] = "auto"
     nurseries: Annotated[
         int, typer.Option("--nurseries", metavar="N", min=1, max=64, help="Preloaded processes per build.")
     ] = 6

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import random
 import statistics
+from typing import Any
 
 import msgspec
 import pytest
@@ -509,6 +510,16 @@ def test_the_same_build_and_an_injection_are_said() -> None:
     assert any("same build" in warning for warning in verdict.warnings)
     assert any("10 % (--inject)" in warning for warning in verdict.warnings)
     assert "--inject" in verdict.reproduce
+
+
+def test_two_interpreters_in_shared_code_pages_are_said() -> None:
+    def said(code_pages: str, **changes: Any) -> bool:
+        verdict = judge(synthetic.run([Case(A)], code_pages=code_pages, **changes))
+        return any("--code-pages own" in warning for warning in verdict.warnings)
+
+    assert said("shared")
+    assert not said("own")
+    assert not said("shared", base=msgspec.structs.replace(synthetic.BASE, python=synthetic.HEAD.python))
 
 
 # Foreign and hostile files.

@@ -41,13 +41,16 @@ def test_a_long_list_is_left_out() -> None:
 
 
 def test_options_of_the_plan_are_given() -> None:
-    line = command(header(threads=3, budget_seconds=60.0, seed=5, size="v1", allocator="system"), [A])
-    assert {name: option(line, name) for name in ("--threads", "--budget", "--seed", "--size", "--allocator")} == {
+    plan = {"threads": 3, "budget_seconds": 60.0, "seed": 5, "size": "v1", "allocator": "system", "code_pages": "own"}
+    names = ("--threads", "--budget", "--seed", "--size", "--allocator", "--code-pages")
+    line = command(header(**plan), [A])
+    assert {name: option(line, name) for name in names} == {
         "--threads": "3",
         "--budget": "60s",
         "--seed": "5",
         "--size": "v1",
         "--allocator": "system",
+        "--code-pages": "own",
     }
 
 

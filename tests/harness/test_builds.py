@@ -31,6 +31,8 @@ def test_the_current_build_is_this_interpreter_with_its_torch(current):
     assert current.packages["torch"] == current.torch_version.partition("+")[0]
     assert list(current.packages) == sorted(current.packages)
     assert "PyTorch built with" in current.torch_config
+    if sys.platform == "linux":
+        assert current.code_bytes > (pathlib.Path(torch.__file__).parent / "lib" / "libc10.so").stat().st_size
 
 
 def test_a_build_has_its_own_name_and_the_fingerprint_of_what_it_holds(current, tmp_path):

@@ -21,6 +21,7 @@ SETTINGS = Settings(
     threads=len(CPUS),
     cpus=CPUS,
     allocator="keep",
+    code_pages="shared",
     preload=(),
     suites=(sessions.FAULTY, sessions.TINY),
 )
@@ -82,6 +83,19 @@ def test_a_worker_has_the_allocator_and_thread_variables_and_nothing_that_leads_
     root = str(pathlib.Path(__file__).parents[2])
     assert environment["PYTHONPATH"] != root
     assert root not in told["path"]
+
+
+@pytest.mark.parametrize("code_pages", ["own", "shared"])
+def test_a_nursery_runs_torch_in_pages_of_its_own_where_asked(session, code_pages):
+    settings = dataclasses.replace(SETTINGS, nurseries=1, code_pages=code_pages)
+    with Pool(session.builds, settings, session.environment, session.folder) as opened:
+        opened.start([("head", {})])
+        nursery = opened.nursery("head", {}, 0)
+        maps = pathlib.Path(f"/proc/{nursery.process.pid}/maps").read_text()
+        code = [line for line in maps.splitlines() if "libtorch_cpu" in line and "r-xp" in line]
+        assert bool(code) == (code_pages == "shared")
+        with nursery.launch(_order("perceptron", sessions.TINY, size={"batch": 4}), 60) as worker:
+            assert worker.sample(3, 1, 60)["seconds"] > 0
 
 
 def test_a_worker_is_a_child_of_its_nursery_leads_a_group_and_reads_nothing(pool):

@@ -243,6 +243,7 @@ def test_a_run_file_that_is_there_is_not_overwritten(compared):
         ("inject", {}),
         ("nurseries", 3),
         ("allocator", "system"),
+        ("code_pages", "own"),
         ("threads", 2),
     ],
 )

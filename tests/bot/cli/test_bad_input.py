@@ -98,6 +98,7 @@ ROWS: dict[str, tuple[list[str], list[str]]] = {
     "no such CPU": ([*SHORT, "--cpus", "99999"], ["CPU 99999"]),
     "CPUs in words": ([*SHORT, "--cpus", "first"], ["--cpus 'first'", "4-7"]),
     "unknown allocator": ([*SHORT, "--allocator", "malloc"], ["no allocator 'malloc'", "keep"]),
+    "unknown code pages": ([*SHORT, "--code-pages", "mine"], ["no kind of code pages 'mine'", "auto, own, shared"]),
     "no nurseries": ([*SHORT, "--nurseries", "0"], ["--nurseries", "1"]),
     "output in no folder": (["run", "--only", TEST, "--out", "no/where.jsonl"], ["no/where.jsonl cannot be written"]),
     "output below a file": (["run", "--only", TEST, "--out", "a.txt/x.jsonl"], ["a.txt/x.jsonl cannot be written"]),

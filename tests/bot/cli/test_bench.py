@@ -12,7 +12,7 @@ import time
 import pytest
 
 from bot import verdict
-from harness import records
+from harness import codepages, records
 from tests.commandline import contents, environment, torchwarden
 
 pytest.importorskip("torch")
@@ -40,6 +40,19 @@ def test_a_build_against_itself_is_no_regression(tmp_path: pathlib.Path) -> None
     assert torchwarden("judge", "--verify", "results/new/verdict.json", cwd=tmp_path).returncode == done.returncode
     assert "Traceback" not in done.stderr
     assert f"[1/1] {TEST}" in done.stderr
+
+
+@pytest.mark.skipif(codepages.choose("auto", [1, 1], 1, 4) != "own", reason="this machine has no pages to copy to")
+def test_two_interpreters_run_in_code_pages_of_their_own(tmp_path: pathlib.Path) -> None:
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    options = ("run", "--only", "eval.*dlrm", "--nurseries", "1", "--budget", "3s", "--base", "current")
+    assert torchwarden(*options, "--head", "current", "--out", "one.jsonl", cwd=tmp_path).returncode == 0
+    assert torchwarden(*options, "--head", f"other={other}", "--out", "two.jsonl", cwd=tmp_path).returncode == 0
+    one, two = (records.read(tmp_path / name) for name in ("one.jsonl", "two.jsonl"))
+    assert (one.header.plan.code_pages, two.header.plan.code_pages) == ("shared", "own")
+    assert [test.status for test in (*one.tests, *two.tests)] == ["pass", "pass"]
 
 
 def test_an_injected_slow_down_is_a_regression(tmp_path: pathlib.Path) -> None:

@@ -198,7 +198,8 @@ def test_a_compiled_step_runs_and_computes_what_eager_does(name, type, mode):
     torch._dynamo.reset()
     assert [tensor.shape for tensor in compiled] == [tensor.shape for tensor in eager]
     assert all(bool(tensor.isfinite().all()) for tensor in compiled if tensor.is_floating_point())
-    if type == "eval":
+    # What draws anew in every process cannot be expected to agree.
+    if type == "eval" and SUITE[name].description.nondeterministic == "":
         for pair in zip(compiled, eager, strict=True):
             torch.testing.assert_close(*pair, rtol=1e-2, atol=1e-3)
 
