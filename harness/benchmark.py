@@ -26,8 +26,11 @@ from typing import Any
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
 BUILTIN_SUITES = ("smoke", "torchbench")
-COMPATIBILITIES = ("v1",)
-"""Whose mistakes a benchmark can be asked to repeat: `v1` is TorchBench V1."""
+COMPATIBILITIES = ("v1", "dynamo", "dynamo-2022")
+"""Whose ways a benchmark can be asked to follow where they change the timing: `v1` is TorchBench V1 with its mistakes,
+`dynamo` the TorchDynamo benchmark harness, whose loss is the mean of the outputs unless the model has its own, and
+`dynamo-2022` that harness as it was at first, with cross entropy for the suite `timm`.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Request:
     """What a benchmark function is asked to build: one test type on one device in one size.
 
     `wanted_iterations` is the number of train steps in one timed call where the user asks for another than the size's;
-    `compat` names the system whose mistakes are wanted where they change the timing ("v1"), or is None for the sane
-    behaviour.
+    `compat` names the system whose ways are wanted where they change the timing (see `COMPATIBILITIES`), or is None for
+    the sane behaviour. `updates` says whether a train step ends with the optimizer's step.
     """
 
     type: str
@@ -45,6 +48,7 @@ class Request:
     seed: int = 1337
     wanted_iterations: int | None = None
     compat: str | None = None
+    updates: bool = True
 
     @property
     def training(self) -> bool:

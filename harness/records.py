@@ -38,6 +38,33 @@ STATUSES: tuple[Status, ...] = (
     "inconclusive",
 )
 
+ACCURACY_STATUSES = (
+    "pass",
+    "pass_due_to_skip",
+    "fail_accuracy",
+    "fail_to_run",
+    "OOM",
+    "eager_1st_run_OOM",
+    "eager_1st_run_fail",
+    "eager_2nd_run_OOM",
+    "eager_2nd_run_fail",
+    "eager_two_runs_differ",
+    "eager_fail_to_run",
+    "model_fail_to_load",
+    "timeout",
+    "not_bitwise_equivalent",
+    "fail_batch_invariance_at",
+    "fail_to_run_at_batch",
+    "eager_variation",
+    "infra_error",
+    "fail_exception",
+    "crash",
+)
+"""The words of the TorchDynamo benchmark harness for how an accuracy check ended; `crash` is ours, for a process that
+died, of which the harness keeps no row.
+"""
+PASSING_ACCURACY = ("pass", "pass_due_to_skip", "eager_variation")
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):
     """Base of all parts of a run: immutable and strict."""
@@ -104,7 +131,11 @@ class Plan(Record, frozen=True, kw_only=True):
     iterations: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
     """Train steps in one timed call, where not as many as the size says."""
     compat: str | None = None
-    """Whose mistakes were repeated where they change the timing: "v1", or None for the sane behaviour."""
+    """Whose ways were followed where they change the timing (`harness.benchmark.COMPATIBILITIES`), or None for ours."""
+    updates: bool = True
+    """Whether a train step ends with the optimizer's step."""
+    accuracy: bool = False
+    """Whether results were compared with eager's before anything was timed."""
     shard: str | None = None
 
 
@@ -141,6 +172,58 @@ class Launch(Record, frozen=True, kw_only=True):
     compile_seconds: float | None = None
 
 
+class GraphBreak(Record, frozen=True, kw_only=True):
+    """Why a step could not be captured as one graph. `place` is where in the model's source, as far as it is known."""
+
+    reason: str
+    place: str = ""
+    count: Count = 1
+
+
+class Compilation(Record, frozen=True, kw_only=True):
+    """What torch.compile told of one step of a lane; None is what is not known.
+
+    `cold_seconds` is the first step of a process that found an empty cache, less a steady step; `warm_seconds` the same
+    in a process that found the cache of the one before. The counts are those of the cold compilation, named as in the
+    TorchDynamo benchmark harness: `unique_graphs` handed to the backend, `calls_captured` in them,
+    `fallbacks_to_eager` of operators, graphs of autograd captured and compiled, `cudagraph_skips`.
+    """
+
+    cold_seconds: float | None = None
+    warm_seconds: float | None = None
+    unique_graphs: Count | None = None
+    calls_captured: Count | None = None
+    graph_breaks: Count | None = None
+    unique_graph_breaks: Count | None = None
+    recompiles: Count | None = None
+    fallbacks_to_eager: Count | None = None
+    autograd_captures: Count | None = None
+    autograd_compiles: Count | None = None
+    cudagraph_skips: Count | None = None
+    breaks: tuple[GraphBreak, ...] = ()
+
+
+class Accuracy(Record, frozen=True, kw_only=True):
+    """How a lane's results compare with eager's and with those of a reference in float64.
+
+    `status` is a word of the TorchDynamo benchmark harness ("pass", "eager_two_runs_differ", ...; `ACCURACY_STATUSES`
+    lists them, but a batch size may stand at the end of some). `by` names the test that decided: "allclose", "rmse" or
+    "cosine". `error` and `eager_error` are the root mean square errors of the tensor that decided, against float64.
+    """
+
+    status: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_]{1,64}$")]
+    reason: str = ""
+    tolerance: float | None = None
+    by: str = ""
+    error: float | None = None
+    eager_error: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the harness counts this as passing."""
+        return self.status in PASSING_ACCURACY
+
+
 class LaneRecord(Record, frozen=True, kw_only=True):
     """All launches of one lane. `items` is how many items a step processes, for throughput."""
 
@@ -153,6 +236,7 @@ class LaneRecord(Record, frozen=True, kw_only=True):
     """Floating-point operations of a step (matrix products, convolutions, attention), counted in eager lanes."""
     output_shapes: tuple[tuple[Count, ...], ...] = ()
     """Shapes of the first tensors that a step returned."""
+    compilation: Compilation | None = None
 
     @property
     def name(self) -> str:
@@ -197,6 +281,8 @@ class Test(Record, frozen=True, kw_only=True, tag="test", tag_field="record"):
     """Why measuring ended: "precise", "decided", "budget", or "" when it did not end well."""
     elapsed_seconds: float = 0.0
     health: Health | None = None
+    accuracy: Accuracy | None = None
+    """Of the head's lane; None where it was not asked for."""
 
     def lane(self, build: str, mode: str | None = None) -> LaneRecord | None:
         """This test's lane on a build, or None; `mode` asks for another mode than the test's own."""
