@@ -1,7 +1,8 @@
-"""How much faster a mode is than eager, in the same build and the same rounds.
+"""How much faster a mode is than its baseline, in the same build and the same rounds.
 
-Promises one entry per test of another mode and per build, wherever the eager lane of its group passed too; ratios are
-eager seconds over the mode's seconds (above 1 is faster), with their interval.
+The baseline is eager in the mode's precision; that of eager in another precision is eager itself. Promises one entry
+per test of another mode and per build, wherever the lane of the baseline passed too; ratios are the baseline's seconds
+over the mode's (above 1 is faster), with their interval.
 """
 
 from __future__ import annotations
@@ -11,25 +12,23 @@ from collections.abc import Iterable
 from bot.comparison import ratio_of_lanes, typical_seconds
 from bot.policy import relative
 from bot.verdict import Speedup
+from harness.modenames import baseline
 from harness.records import LaneRecord, Test
-
-EAGER = "eager"
 
 
 def speedups(tests: Iterable[Test], confidence: float) -> tuple[Speedup, ...]:
     """Speedups of all tests that have an eager lane to be compared with, in the order given."""
     passed = [test for test in tests if test.status == "pass"]
-    eager: dict[tuple[str, str, str], LaneRecord] = {}
+    every: dict[tuple[str, str, str, str], LaneRecord] = {}
     for test in passed:
         for lane in test.lanes:
-            if lane.mode == EAGER:
-                eager.setdefault((test.suite, test.group, lane.build), lane)
+            every.setdefault((test.suite, test.group, lane.build, lane.mode), lane)
     found = []
     for test in passed:
-        if test.mode == EAGER:
+        if baseline(test.mode) == test.mode:
             continue
         for lane in test.lanes:
-            against = eager.get((test.suite, test.group, lane.build))
+            against = every.get((test.suite, test.group, lane.build, baseline(test.mode)))
             if lane.mode == test.mode and against is not None:
                 entry = _speedup(test.test, lane, against, confidence)
                 found += [entry] if entry else []

@@ -80,7 +80,8 @@ class Workload:
     """A built benchmark, ready to be prepared for a lane.
 
     `model(*inputs, **keywords)` is the forward pass. For training, `loss(output)` gives a scalar tensor and
-    `optimizer` updates the parameters; with `clears_gradients` false they accumulate from step to step. A benchmark
+    `optimizer` updates the parameters; with `clears_gradients` false they accumulate from step to step; `own_loss` says
+    that the loss is one the model itself returns. A benchmark
     whose step has another shape (several networks, an inner loop) gives `step`, called as `step(workload, clock)` with
     the lane's (possibly compiled) model in `workload.model`; it calls `clock.mark(phase)` after each phase and returns
     what is to be checked for finiteness. `step` decides on inference mode or gradients itself. `items` is how many
@@ -98,6 +99,7 @@ class Workload:
     optimizer: Any = None
     step: Callable[[Workload, Any], Any] | None = None
     clears_gradients: bool = True
+    own_loss: bool = False
     examples: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     script: bool = False
 
@@ -117,6 +119,7 @@ class Description:
     facets joined by hyphens ("train", "cuda-train", "jit", "eval-jit"); `needs` names the packages the nursery
     preloads. `parameters` is the number of parameters by size, all networks together, those that share a tensor
     counted once; `nondeterministic` says why two launches on a CPU may differ, and is empty where they agree bitwise.
+    `tolerances` are those of the accuracy check, by type, where the suite's will not do.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Description:
     summary: str = ""
     parameters: Mapping[str, int] = field(default_factory=dict)
     nondeterministic: str = ""
+    tolerances: Mapping[str, float] = field(default_factory=dict)
 
     def why_not(self, type: str, device: str, mode: str) -> str | None:
         """The reason why this benchmark cannot run in this type, device and mode; None when it can."""
@@ -170,6 +174,7 @@ def benchmark(
     needs: Sequence[str] = (),
     parameters: int | Mapping[str, int] | None = None,
     nondeterministic: str = "",
+    tolerances: Mapping[str, float] | None = None,
 ) -> Callable[[Build], Build]:
     """Register the decorated function as the benchmark `name` of the suite its module belongs to.
 
@@ -209,6 +214,7 @@ def benchmark(
                 summary=(build.__doc__ or "").strip().partition("\n")[0],
                 parameters=counts,
                 nondeterministic=nondeterministic,
+                tolerances=dict(tolerances or {}),
             ),
             build,
         )

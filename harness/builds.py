@@ -22,12 +22,16 @@ CURRENT = "current"
 
 WORKER_MODULES = (
     "__init__.py",
+    "accuracy.py",
     "benchmark.py",
     "clock.py",
     "codepages.py",
+    "compilation.py",
     "facts.py",
     "injection.py",
     "lanes.py",
+    "modenames.py",
+    "precision.py",
     "worker.py",
     "nursery.py",
     "suites",

@@ -51,6 +51,14 @@ def tensors(value: Any) -> Iterator[Any]:
             yield from tensors(item)
 
 
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on whatever device."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
 def shapes(value: Any) -> list[list[int]]:
     """Shapes of the first tensors in what a step returned."""
     return [list(tensor.shape) for tensor, _ in zip(tensors(value), range(MOST_OUTPUTS), strict=False)]

@@ -21,12 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from harness import health, records, stats
-from harness.lanes import MODES, Lane
+from harness.lanes import Lane, mode_of
+from harness.modenames import baseline
 from harness.plan import Group
-from harness.pool import Pool, Worker, WorkerError
+from harness.pool import Nursery, Pool, Worker, WorkerError
 
 SAMPLE_SECONDS = 0.004
 """A sample holds as many steps as take this long, so that one step's luck is not a whole sample's."""
@@ -62,8 +64,8 @@ WARMUP_SECONDS = 1.0
 budget.
 """
 
-LAUNCH_TIMEOUT = 1800.0
-"""Seconds for building, compiling and warming up one step; a cold compilation of a large model takes many minutes."""
+TIMED_ACCURACY = ("pass", "pass_due_to_skip", "fail_accuracy", "eager_two_runs_differ")
+"""After these outcomes of the accuracy check there is a step to be timed."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,17 @@ class _LaneLog:
     items: int = 1
     facts: dict[str, Any] = field(default_factory=dict)
     """`parameters`, `flops` and `output_shapes`, once a launch has told them."""
+    compiled: dict[str, Any] | None = None
+    """What the compiler counted in the first launch."""
+
+    def compilation(self) -> records.Compilation | None:
+        """The first launch found the cache of its compiler empty, the later ones found it filled."""
+        took = [launch.compile_seconds for launch in self.launches if launch.compile_seconds is not None]
+        if not took:
+            return None
+        warm = statistics.median(took[1:]) if len(took) > 1 else None
+        counts = msgspec.convert(self.compiled or {}, records.Compilation)
+        return msgspec.structs.replace(counts, cold_seconds=took[0], warm_seconds=warm)
 
 
 @dataclass
@@ -116,11 +129,11 @@ def lanes_of(group: Group, plan: records.Plan) -> list[Lane]:
 
 
 def comparisons(lanes: Sequence[Lane], plan: records.Plan) -> list[tuple[Lane, Lane]]:
-    """What is compared with what: head with base in each mode; with one build, each mode with eager."""
+    """What is compared with what: head with base in each mode; with one build, each mode with its baseline."""
     if plan.base is not None:
         return [(Lane(lane.mode, plan.base), lane) for lane in lanes if lane.build == plan.head]
-    eager = Lane("eager", plan.head)
-    return [(eager, lane) for lane in lanes if lane != eager] if eager in lanes else []
+    pairs = [(Lane(baseline(lane.mode), lane.build), lane) for lane in lanes]
+    return [(base, lane) for base, lane in pairs if base in lanes and base != lane]
 
 
 def measure(group: Group, pool: Pool, plan: records.Plan, turn: int, observer: Observer) -> list[records.Test]:
@@ -173,20 +186,31 @@ class _Interleaving:
         self._lanes = lanes_of(group, plan)
         self._logs = {lane: _LaneLog() for lane in self._lanes}
         self._failed: dict[str, WorkerError] = {}
+        self._accuracy: dict[str, records.Accuracy] = {}
         self._random = random.Random(f"{plan.seed}/{group.name}")
         self._rule = stats.StoppingRule(plan.half_width, plan.threshold)
         self._pairs = pool.settings.nurseries
         self._steps = self._settle = 0
         self._launch_seconds = self._round_seconds = 0.0
         self._cpu_seconds = 0.0
-        self._begin = time.monotonic()
         # One mode more is one test more, and each test has its budget.
         self._budget = plan.budget_seconds * len(group.modes)
-        self._deadline = self._begin + 10 * self._budget + LAUNCH_TIMEOUT
+        self._start_clock()
         self._monitor = health.Monitor(pool.settings.cpus, plan.device)
 
+    def _start_clock(self) -> None:
+        self._begin = time.monotonic()
+        self._deadline = self._begin + 10 * self._budget + self._plan.launch_timeout_seconds
+
     def run(self) -> list[records.Test]:
-        """Launch until the rule stops, the budget is spent, or no lane is left."""
+        """Check the lanes' accuracy if that is planned; launch until the rule stops, the budget is spent, or no lane is
+        left.
+        """
+        if self._plan.accuracy:
+            for mode in self._group.modes:
+                self._check_accuracy(mode)
+            # The budget is for measuring.
+            self._start_clock()
         stopped, launches = "", 0
         while self._live() and not stopped:
             began = time.monotonic()
@@ -204,6 +228,25 @@ class _Interleaving:
                     stopped = "budget"
         summary = self._monitor.finish(self._cpu_seconds)
         return [self._test(mode, stopped, summary) for mode in self._group.modes] + _skips(self._group)
+
+    def _check_accuracy(self, mode: str) -> None:
+        """Check the head's lane of a mode, in a worker of its own; what cannot be timed afterwards has failed."""
+        lane = Lane(mode, self._plan.head)
+        # A compiler told to be deterministic must not leave its work to the lane that is timed.
+        order = self._order(lane) | {
+            "task": "accuracy",
+            "cache": self._pool.cache(self._group.name, f"{lane} accuracy"),
+        }
+        try:
+            with self._nursery_of(lane, 0).launch(order, self._launch_timeout(lane)) as worker:
+                found = msgspec.convert(worker.birth["accuracy"], records.Accuracy)
+        except WorkerError as error:
+            found = records.Accuracy(status=error.status, reason=error.reason)
+            self._failed[mode] = error
+        else:
+            if found.status not in TIMED_ACCURACY:
+                self._failed[mode] = WorkerError("OOM" if "OOM" in found.status else "fail_to_run", found.reason)
+        self._accuracy[mode] = found
 
     def _live(self) -> list[Lane]:
         return [lane for lane in self._lanes if lane.mode not in self._failed]
@@ -236,9 +279,21 @@ class _Interleaving:
         self._cpu_seconds += sum(worker.cpu_seconds for worker in workers.values())
 
     def _worker(self, lane: Lane, index: int) -> Worker:
+        return self._nursery_of(lane, index).launch(self._order(lane), self._launch_timeout(lane))
+
+    def _nursery_of(self, lane: Lane, index: int) -> Nursery:
+        return self._pool.nursery(lane.build, mode_of(lane.mode).environment, self._nursery(lane, index))
+
+    def _launch_timeout(self, lane: Lane) -> float:
+        """Seconds until a worker must be ready: a step's where nothing is compiled, and a compiler's own."""
+        plan = self._plan
+        compiles = mode_of(lane.mode).compiles or plan.accuracy
+        return min(plan.launch_timeout_seconds if compiles else plan.step_timeout_seconds, self._left())
+
+    def _order(self, lane: Lane) -> dict[str, Any]:
+        """What a worker is told to be."""
         plan, group = self._plan, self._group
-        injected = plan.inject.get(group.test(lane.mode), 0.0) if lane.build == plan.head else 0.0
-        order = {
+        return {
             "suite": group.suite,
             "benchmark": group.description.name,
             "type": group.type,
@@ -248,16 +303,15 @@ class _Interleaving:
             "seed": plan.seed,
             "threads": plan.threads,
             "cpus": self._pool.settings.cpus,
-            "inject": injected,
+            "inject": plan.inject.get(group.test(lane.mode), 0.0) if lane.build == plan.head else 0.0,
             "iterations": plan.iterations,
             "compat": plan.compat,
+            "updates": plan.updates,
             "describe": not self._logs[lane].facts,
+            "cache": self._pool.cache(group.name, str(lane)),
             "warmup_steps": WARMUP_STEPS,
             "warmup_seconds": WARMUP_SECONDS,
         }
-        timeout = min(LAUNCH_TIMEOUT, plan.step_timeout_seconds + (LAUNCH_TIMEOUT if MODES[lane.mode].compiles else 0))
-        source = self._pool.nursery(lane.build, MODES[lane.mode].environment, self._nursery(lane, index))
-        return source.launch(order, min(timeout, self._left()))
 
     def _nursery(self, lane: Lane, index: int) -> int:
         """Which nursery of its build a lane's launch comes from; the head's number stands for the pair."""
@@ -350,6 +404,8 @@ class _Interleaving:
         log = self._logs[lane]
         log.items = int(birth["items"])
         log.facts |= {name: figures[name] for name in ("parameters", "flops", "output_shapes") if name in figures}
+        if birth["compilation"] is not None:
+            log.compiled = birth["compilation"]
         log.launches.append(
             records.Launch(
                 index=index,
@@ -400,6 +456,7 @@ class _Interleaving:
                 parameters=log.facts.get("parameters"),
                 flops=log.facts.get("flops"),
                 output_shapes=tuple(map(tuple, log.facts.get("output_shapes", ()))),
+                compilation=log.compilation(),
             )
             for lane, log in self._logs.items()
             if lane.mode == mode
@@ -408,6 +465,9 @@ class _Interleaving:
         launches = min((len(lane.launches) for lane in lanes), default=0)
         status: records.Status = "pass" if launches >= 2 else "inconclusive"
         reason = "" if launches >= 2 else "the budget was spent after a single launch; give --budget more"
+        accuracy = self._accuracy.get(mode)
+        if accuracy is not None and accuracy.status == "fail_accuracy":
+            status, reason = "fail_accuracy", accuracy.reason
         return records.Test(
             **_names(self._group, mode),
             status=status if error is None else error.status,
@@ -417,6 +477,7 @@ class _Interleaving:
             stopped=stopped if error is None else "",
             elapsed_seconds=time.monotonic() - self._begin,
             health=summary,
+            accuracy=accuracy,
         )
 
 

@@ -73,6 +73,8 @@ class Nursery:
             return True
 
     def _preload(self, setup: Mapping[str, Any]) -> None:
+        # Last: what is there must not stand in for what the build has.
+        sys.path += setup["path"]
         for module in setup["preload"]:
             importlib.import_module(module)
         for suite in setup["suites"]:

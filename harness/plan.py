@@ -7,6 +7,7 @@ selection that matches nothing is an error. Imports no torch.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import pathlib
@@ -21,6 +22,7 @@ from harness import benchmark, lanes
 from harness.benchmark import Description
 from harness.builds import copy_worker_tree
 from harness.errors import UserError
+from harness.modenames import split_mode
 
 MINIMUM_INJECTION, MAXIMUM_INJECTION = 0.001, 10.0
 
@@ -123,12 +125,13 @@ def select(
     """
     for word, given, known in (
         ("type", types, benchmark.TYPES),
-        ("mode", modes, tuple(lanes.MODES)),
         ("device", (device,), benchmark.DEVICES),
     ):
         for value in given:
             if value not in known:
                 raise UserError(_unknown(word, value, known))
+    for mode in modes:
+        check_mode(mode)
     pattern = _compiled(only)
     places = {benchmark.suite_name(suite): suite for suite in suites}
     groups = []
@@ -167,6 +170,14 @@ def select(
     return groups
 
 
+def check_mode(name: str) -> None:
+    """Raise UserError when no mode has this name."""
+    try:
+        lanes.mode_of(name)
+    except LookupError:
+        raise UserError(_unknown("mode", name, lanes.MODES, "or a backend of yours as module:function")) from None
+
+
 def _compiled(only: str | None) -> re.Pattern[str]:
     try:
         # A whole test name holds brackets, which a regex would read as a set of characters.
@@ -179,7 +190,25 @@ def _compiled(only: str | None) -> re.Pattern[str]:
 def _why_not(description: Description, type: str, device: str, mode: str, size: str) -> str | None:
     if size not in description.sizes:
         return f"{description.name} has no size {size}"
-    return description.why_not(type, device, mode)
+    return lanes.mode_of(mode).why_not(type, device) or description.why_not(type, device, split_mode(mode)[0])
+
+
+def without_packages(groups: Iterable[Group], packages: Iterable[Mapping[str, str]]) -> list[Group]:
+    """The groups, modes skipped where one of the builds, given by the packages it has, lacks what they need."""
+    names = [{name.lower().replace("-", "_") for name in build} for build in packages]
+
+    def lacking(mode: str) -> str | None:
+        missing = [need for need in lanes.mode_of(mode).packages if any(need not in build for build in names)]
+        return f"the mode {mode} needs {' and '.join(missing)}, which a build lacks" if missing else None
+
+    return [
+        dataclasses.replace(
+            group,
+            modes=tuple(mode for mode in group.modes if lacking(mode) is None),
+            skipped={**group.skipped, **{mode: why for mode in group.modes if (why := lacking(mode)) is not None}},
+        )
+        for group in groups
+    ]
 
 
 def parse_injections(entries: Sequence[str], groups: Iterable[Group]) -> dict[str, float]:

@@ -8,6 +8,7 @@ Closing the pool leaves no process and no file behind, and so does the death of 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -43,7 +44,10 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How nurseries are set up; the same for all builds of a run. `cpus` are the lanes' CPUs."""
+    """How nurseries are set up; the same for all builds of a run.
+
+    `cpus` are the lanes' CPUs; `path` holds folders from which a build may import what it does not have itself.
+    """
 
     nurseries: int
     threads: int
@@ -52,6 +56,7 @@ class Settings:
     code_pages: str
     preload: tuple[str, ...]
     suites: tuple[str, ...]
+    path: tuple[str, ...] = ()
 
 
 class Nursery:
@@ -81,7 +86,12 @@ class Nursery:
     def set_up(self, settings: Settings) -> None:
         """Tell the nursery what to preload; `wait_ready` waits until it has."""
         modules = ["torch", *settings.preload]
-        setup = {"preload": modules, "suites": settings.suites, "code_pages": settings.code_pages}
+        setup = {
+            "preload": modules,
+            "suites": settings.suites,
+            "code_pages": settings.code_pages,
+            "path": settings.path,
+        }
         # When it has ended already, `wait_ready` finds out.
         with contextlib.suppress(OSError):
             self._control.send(json.dumps(setup).encode())
@@ -294,6 +304,11 @@ class Pool:
         environment = self._environment_of(build, dict(extra))
         return Nursery(self._builds[build].python, self._tree, self._folder, environment)
 
+    def cache(self, group: str, lane: str) -> str:
+        """The folder in which a lane's compiler keeps its work: empty at its first launch, and gone with the pool."""
+        name = hashlib.sha256(f"{group} {lane}".encode()).hexdigest()[:16]
+        return str(self._folder / "compiled" / name)
+
     def nursery(self, build: str, extra: Mapping[str, str], index: int) -> Nursery:
         """The nursery with this index of a build and environment that was started; indexes wrap around.
 
@@ -327,7 +342,6 @@ class Pool:
             "HF_HUB_OFFLINE": "1",
             # Compiling in the worker itself, on its own CPUs, leaves no process behind that could disturb a round.
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
-            "TORCHINDUCTOR_CACHE_DIR": str(self._folder / "inductor" / build),
             **self._allocator,
             **extra,
         }

@@ -120,6 +120,8 @@ class Plan(Record, frozen=True, kw_only=True):
     cpus: tuple[int, ...] = ()
     budget_seconds: float = 20.0
     step_timeout_seconds: float = 120.0
+    launch_timeout_seconds: float = 1800.0
+    """For building, compiling and warming up one step, or for checking its accuracy."""
     half_width: float = 0.01
     threshold: float = 0.07
     seed: int = 1337

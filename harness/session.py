@@ -20,7 +20,7 @@ import msgspec
 from harness import __version__, interleave, machine, records
 from harness.benchmark import suite_name
 from harness.errors import UserError
-from harness.lanes import MODES
+from harness.lanes import is_users, mode_of
 from harness.plan import Group
 from harness.pool import Pool, Settings
 
@@ -122,7 +122,7 @@ def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iter
     remaining = [rest for group in session.groups if (rest := _without(group, done)) is not None]
     plan = session.plan
     needs = dict.fromkeys(need for group in remaining for need in group.description.needs)
-    needs |= dict.fromkeys(need for group in remaining for mode in group.modes for need in MODES[mode].needs)
+    needs |= dict.fromkeys(need for group in remaining for mode in group.modes for need in mode_of(mode).needs)
     if any(group.type == "train" for group in remaining):
         # Imported when an optimizer is made, which takes a second: once in the nursery is better than in every worker.
         needs["torch._dynamo"] = None
@@ -134,6 +134,8 @@ def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iter
         allocator=plan.allocator,
         code_pages=plan.code_pages,
         preload=tuple(needs),
+        # A user's own backend may lie beside where the command is given.
+        path=(str(pathlib.Path.cwd()),) if any(map(is_users, plan.modes)) else (),
         suites=tuple(str(pathlib.Path(suite).resolve()) if suite != suite_name(suite) else suite for suite in suites),
     )
     turns = {group.name: turn for turn, group in enumerate(session.groups)}
@@ -142,7 +144,7 @@ def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iter
         Pool(session.builds, settings, session.environment, session.folder) as pool,
     ):
         lanes = {lane for group in remaining for lane in interleave.lanes_of(group, plan)}
-        pool.start([(lane.build, MODES[lane.mode].environment) for lane in sorted(lanes)])
+        pool.start([(lane.build, mode_of(lane.mode).environment) for lane in sorted(lanes)])
         for group in remaining:
             observer.group_begins(group)
             yield from interleave.measure(group, pool, plan, turns[group.name], observer)

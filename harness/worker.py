@@ -25,7 +25,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from harness import benchmark, facts, lanes
+from harness import accuracy, benchmark, compilation, facts, lanes
 from harness.clock import clock_for
 from harness.injection import Injection
 
@@ -42,10 +42,15 @@ def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
     """Do the whole life of a worker over `channel`; returns when told to finish or when the coordinator is gone.
 
     `order` holds suite, benchmark, type, device, mode, size (numbers), seed, threads, warmup_steps and warmup_seconds
-    (limits); and may hold inject (fraction of extra work), iterations and compat (see `benchmark.Request`), and
-    describe (whether the step's facts are wanted at the end).
+    (limits); and may hold inject (fraction of extra work), iterations, compat and updates (see `benchmark.Request`),
+    describe (whether the step's facts are wanted), cache (a folder for what compilers keep), and task: with "accuracy"
+    the lane's results are checked instead of timed, and `ready` tells the outcome.
     """
+    _use_cache(order.get("cache"))
     try:
+        if order.get("task") == "accuracy":
+            _send(channel, {"event": "ready", "accuracy": accuracy.check(order)})
+            return
         step = Step(order)
     except BaseException as error:  # a benchmark may raise anything, SystemExit included
         _send(channel, _failure(error))
@@ -61,6 +66,12 @@ def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
         except BaseException as error:
             _send(channel, _failure(error))
             return
+
+
+def _use_cache(folder: str | None) -> None:
+    """Make compilers keep their work in `folder`: a lane that finds it empty compiles cold."""
+    if folder is not None:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
 
 
 class Step:
@@ -80,15 +91,23 @@ class Step:
         torch.set_num_interop_threads(1)
         torch.manual_seed(self._seed)
         request = benchmark.Request(
-            order["type"], self._device, order["size"], self._seed, order.get("iterations"), order.get("compat")
+            order["type"],
+            self._device,
+            order["size"],
+            self._seed,
+            order.get("iterations"),
+            order.get("compat"),
+            order.get("updates", True),
         )
-        mode = lanes.MODES[order["mode"]]
+        mode = lanes.mode_of(order["mode"])
         built = benchmark.load(order["suite"])[order["benchmark"]].build(request)
         # Before a mode changes them: freezing turns parameters into constants.
         self._parameters = facts.parameters(built.networks()) if order.get("describe") else None
         # A counter follows eager steps only.
         self._countable = not mode.compiles
+        began = time.monotonic()
         workload = mode.prepare(built, request)
+        preparing = time.monotonic() - began
         if (items := int(workload.items)) < 1:
             raise ValueError(f"a step of {items} items does no work; give the workload's items, at least 1")
         self._step = lanes.step_of(workload, request)
@@ -115,8 +134,11 @@ class Step:
             "first_seconds": first,
             "warmup_seconds": warmup,
             "step_seconds": steady,
-            "compile_seconds": max(0.0, first - steady) if mode.compiles else None,
+            "compile_seconds": preparing + max(0.0, first - steady) if mode.compiles else None,
+            "compilation": compilation.counts() if mode.compiles and order.get("describe") else None,
         }
+        # What building and compiling took for a while is not the step's.
+        self._reset_peak()
 
     def _reset_peak(self) -> int:
         """Begin counting peak memory; the bytes that are resident already, inherited from the nursery."""
@@ -220,24 +242,20 @@ def check_finite(output: Any) -> None:
             raise NonFinite(f"the output of the step holds {kind}")
 
 
-_OOM_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
-
-
 def _failure(error: BaseException) -> dict[str, Any]:
     text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     return {
         "event": "failed",
-        "status": _status(error, text),
+        "status": _status(error),
         "reason": text[:MAXIMUM_TEXT],
         "traceback": "".join(traceback.format_exception(error))[-MAXIMUM_TEXT:],
     }
 
 
-def _status(error: BaseException, text: str) -> str:
+def _status(error: BaseException) -> str:
     if isinstance(error, NonFinite):
         return "fail_accuracy"
-    exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in _OOM_WORDS)
-    return "OOM" if exhausted else "fail_to_run"
+    return "OOM" if facts.is_out_of_memory(error) else "fail_to_run"
 
 
 def _send(channel: socket.socket, message: Mapping[str, Any]) -> None:

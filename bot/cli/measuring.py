@@ -51,7 +51,8 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     precision = quantities.percentage(method.precision, "--precision")
     threshold = quantities.percentage(method.threshold, "--threshold")
     types = quantities.words(selection.type, "--type")
-    modes = quantities.words(selection.modes, "--modes")
+    modes = _modes(selection)
+    launch_timeout = quantities.duration(method.launch_timeout, "--launch-timeout")
     if selection.compat is not None:
         quantities.known(selection.compat, benchmark.COMPATIBILITIES, "compatibility")
     suites = tuple(dict.fromkeys(selection.suite))
@@ -79,6 +80,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         groups = _spread([group for group in groups if group.modes], tests)
     inject = plan.parse_injections(method.inject or [], groups)
     found = found or _resolve(builds, names, selection.device)
+    groups = plan.without_packages(groups, [build.packages for build in found])
     planned = records.Plan(
         suites=suites,
         tests=(),
@@ -103,8 +105,11 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         inject=inject,
         iterations=selection.iterations,
         compat=selection.compat,
+        updates=selection.update,
+        accuracy=selection.accuracy,
         budget_seconds=budget,
         step_timeout_seconds=step_timeout,
+        launch_timeout_seconds=launch_timeout,
         half_width=precision,
         threshold=threshold,
     )
@@ -169,6 +174,22 @@ def _discard_unless_begun(path: pathlib.Path) -> None:
         if records.read(path).tests:
             return
     path.unlink(missing_ok=True)
+
+
+def _modes(selection: Selection) -> tuple[str, ...]:
+    """Every mode asked for in every precision asked for; a mode that names its precision is left as it is."""
+    from harness.modenames import DEFAULT_PRECISION, PRECISIONS, join_mode, split_mode
+
+    modes = quantities.words(selection.modes, "--modes")
+    precisions = quantities.words(selection.dtype, "--dtype")
+    for precision in precisions:
+        quantities.known(precision, PRECISIONS, "precision")
+    every = (
+        mode if split_mode(mode)[1] != DEFAULT_PRECISION else join_mode(mode, precision)
+        for precision in precisions
+        for mode in modes
+    )
+    return tuple(dict.fromkeys(every))
 
 
 def _names(builds: Builds) -> tuple[str, ...]:

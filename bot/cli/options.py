@@ -32,6 +32,10 @@ class Selection:
     ] = None
     type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types: eval, train.")] = "eval,train"
     modes: Annotated[str, typer.Option("--modes", metavar="LIST", help="Modes, see `torchwarden list`.")] = "eager"
+    dtype: Annotated[
+        str,
+        typer.Option("--dtype", metavar="LIST", help="Precisions: float32, bf16, fp16, amp, amp_bf16, amp_fp16, tf32."),
+    ] = "float32"
     device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="cpu or cuda.")] = "cpu"
     size: Annotated[str, typer.Option("--size", metavar="S", help="Size of models and inputs.")] = "small"
     iterations: Annotated[
@@ -39,8 +43,14 @@ class Selection:
         typer.Option("--iterations", metavar="N", min=1, help="Train steps in a timed call (default: the size's)."),
     ] = None
     compat: Annotated[
-        str | None, typer.Option("--compat", metavar="NAME", help="v1: repeat TorchBench V1's mistakes that cost time.")
+        str | None, typer.Option("--compat", metavar="NAME", help="Follow the ways of v1, dynamo or dynamo-2022.")
     ] = None
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="Compare results with eager's and float64's before timing.")
+    ] = False
+    update: Annotated[
+        bool, typer.Option("--update/--no-update", help="Whether a train step ends with the optimizer's step.")
+    ] = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +99,10 @@ class Method:
     step_timeout: Annotated[
         str, typer.Option("--step-timeout", metavar="TIME", help="A step that takes longer has hung.")
     ] = "120s"
+    launch_timeout: Annotated[
+        str,
+        typer.Option("--launch-timeout", metavar="TIME", help="Building, compiling and warming up that takes longer."),
+    ] = "1800s"
     inject: Annotated[
         list[str] | None,
         typer.Option("--inject", metavar="TEST=10%", help="Slow a test of the head by real extra work. Repeatable."),

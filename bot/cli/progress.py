@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bot import numbers
 from harness import interleave
 from harness.interleave import Progress
+from harness.modenames import baseline
 from harness.records import Plan, Test
 from harness.session import Observer
 
@@ -79,7 +80,8 @@ class Lines:
         return "" if estimate is None else interval(estimate, compared=self._compared(test))
 
     def _compared(self, test: Test) -> bool:
-        return self._plan.base is not None or (test.mode != "eager" and "eager" in self._plan.modes)
+        against = baseline(test.mode)
+        return self._plan.base is not None or (against != test.mode and against in self._plan.modes)
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)

@@ -39,7 +39,7 @@ def _nursery(folder):
 
 
 def _set_up(channel, preload=(), suites=()):
-    channel.send(json.dumps({"preload": preload, "suites": suites, "code_pages": "shared"}).encode())
+    channel.send(json.dumps({"preload": preload, "suites": suites, "code_pages": "shared", "path": []}).encode())
 
 
 @pytest.fixture

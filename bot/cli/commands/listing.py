@@ -15,6 +15,8 @@ from bot.cli import quantities
 if TYPE_CHECKING:
     from harness.benchmark import Description
 
+USUAL = ("eager", "inductor", "jit")
+
 
 def list_tests(
     suite: Annotated[
@@ -25,7 +27,9 @@ def list_tests(
         str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
     ] = None,
     type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types.")] = "eval,train",
-    modes: Annotated[str | None, typer.Option("--modes", metavar="LIST", help="Modes (default: all).")] = None,
+    modes: Annotated[
+        str | None, typer.Option("--modes", metavar="LIST", help=f"Modes (default: {','.join(USUAL)}).")
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="LIST", help="Devices.")] = "cpu",
     size: Annotated[str | None, typer.Option("--size", metavar="S", help="Say what cannot run in this size.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -34,18 +38,19 @@ def list_tests(
 
     With category, domain, sizes and devices of each benchmark; --json gives all that is known.
     """
-    from harness import benchmark, lanes, plan
+    from harness import benchmark, plan
     from harness.errors import UserError
 
     types, devices = quantities.words(type, "--type"), quantities.words(device, "--device")
-    chosen = quantities.words(modes, "--modes") if modes else tuple(lanes.MODES)
+    chosen = quantities.words(modes, "--modes") if modes else USUAL
     for word, given, known in (
         ("type", types, benchmark.TYPES),
-        ("mode", chosen, tuple(lanes.MODES)),
         ("device", devices, benchmark.DEVICES),
     ):
         for value in given:
             quantities.known(value, known, word)
+    for mode in chosen:
+        plan.check_mode(mode)
     suites = suite or list(benchmark.BUILTIN_SUITES)
     descriptions = plan.describe_suites(suites, environment=dict(os.environ))
     if size is not None:
