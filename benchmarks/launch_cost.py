@@ -42,7 +42,7 @@ def main() -> None:
         "warmup_steps": 1,
         "warmup_seconds": 0.0,
     }
-    settings = Settings(1, 1, cpus, "keep", ("torchvision",), ("smoke",))
+    settings = Settings(1, 1, cpus, "keep", "shared", ("torchvision",), ("smoke",))
     launches, fresh = [], []
     folder = pathlib.Path(tempfile.gettempdir())
     with machine.stepping_aside(cpus), Pool([build], settings, environment, folder) as pool:

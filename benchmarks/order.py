@@ -61,7 +61,7 @@ def main() -> None:
     plain.pop("GLIBC_TUNABLES")
     for pages, setting in (("huge pages", allocators.environment("keep")), ("4 KiB pages", plain)):
         # The pool's own allocator is the system's: the variables under test are given with the environment.
-        settings = Settings(2, 1, cpus, "system", ("torchvision", "torch._dynamo"), ("smoke",))
+        settings = Settings(2, 1, cpus, "system", "shared", ("torchvision", "torch._dynamo"), ("smoke",))
         with (
             machine.stepping_aside(cpus),
             Pool(both, settings, {**environment, **setting}, pathlib.Path(tempfile.gettempdir())) as pool,

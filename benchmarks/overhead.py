@@ -67,7 +67,7 @@ def main() -> None:
     with machine.stepping_aside(cpus), tempfile.TemporaryDirectory() as folder:
         suite = pathlib.Path(folder) / "overhead_suite.py"
         suite.write_text(SUITE)
-        settings = Settings(6, 1, cpus, "keep", (), (str(suite),))
+        settings = Settings(6, 1, cpus, "keep", "shared", (), (str(suite),))
         order = {
             **{"suite": str(suite), "type": "eval", "device": "cpu", "mode": "eager", "size": {}},
             **{"seed": 1, "threads": 1, "cpus": cpus, "warmup_steps": 25, "warmup_seconds": 1.0},

@@ -36,7 +36,7 @@ def main() -> None:
     build = builds.resolve("current", "head", environment)
     descriptions = {entry.name: entry for entry in describe_suites(["smoke"])}
     cpus = machine.choose_cpus(1)
-    settings = Settings(2, 1, cpus, "keep", NEEDS, ("smoke",))
+    settings = Settings(2, 1, cpus, "keep", "shared", NEEDS, ("smoke",))
     folder = pathlib.Path(tempfile.gettempdir())
     with machine.stepping_aside(cpus), Pool([build], settings, environment, folder) as pool:
         pool.start([("head", {})])

@@ -6,13 +6,14 @@ That real workers do as they are asked is checked in test_session.py and test_po
 import collections
 import itertools
 import math
+import statistics
 
 import pytest
 
 from harness import interleave, records
 from harness.benchmark import Description
 from harness.interleave import comparisons, lanes_of, measure
-from harness.lanes import MODES, Lane
+from harness.lanes import MODES, Lane, mode_of
 from harness.plan import Group
 from harness.pool import Settings, WorkerError
 from tests.sessions import Log
@@ -24,14 +25,20 @@ class Worker:
     def __init__(self, pool, lane, nursery, order, timeout):
         self.pool, self.lane, self.nursery, self.order = pool, lane, nursery, order
         self.cpu_seconds = 0.25
+        if order.get("task") == "accuracy":
+            pool.note("accuracy", self, timeout=timeout, order=order)
+            self.birth = {"accuracy": {"status": pool.accuracy.get(lane, "pass"), "reason": "as it was told"}}
+            return
         pool.note("launch", self, timeout=timeout, order=order)
         seconds = pool.seconds(lane, 0)
+        compiles = mode_of(order["mode"]).compiles
         self.birth = {
             "items": 8,
             "first_seconds": 3 * seconds,
             "warmup_seconds": [2 * seconds, seconds],
             "step_seconds": seconds,
-            "compile_seconds": None,
+            "compile_seconds": 10.0 / pool.count("launch", lane) if compiles else None,
+            "compilation": {"unique_graphs": 3} if compiles and order["describe"] else None,
         }
 
     def sample(self, steps, settle, timeout, *, kept=True):
@@ -57,9 +64,13 @@ Nursery = collections.namedtuple("Nursery", "launch")
 class Pool:
     """Notes every call; `faults` maps what is called on a lane for the nth time to the error it raises."""
 
-    def __init__(self, nurseries=2, seconds=lambda lane, number: 0.03, faults=None):
-        self.settings = Settings(nurseries, 1, (0,), "keep", (), ())
+    def __init__(self, nurseries=2, seconds=lambda lane, number: 0.03, faults=None, accuracy=None):
+        self.settings = Settings(nurseries, 1, (0,), "keep", "shared", (), ())
         self.seconds, self.faults, self.calls, self.faults_at = seconds, faults or {}, [], []
+        self.accuracy = accuracy or {}
+
+    def cache(self, group, lane):
+        return f"{group} {lane}"
 
     def nursery(self, build, extra, index):
         def launch(order, timeout):
@@ -375,6 +386,10 @@ def test_what_is_compared_with_what():
     assert written(["eager", "jit"], "base") == ["eager@base eager@head", "jit@base jit@head"]
     assert written(["eager", "jit", "inductor"], None) == ["eager@head jit@head", "eager@head inductor@head"]
     assert written(["jit", "inductor"], None) == []
+    assert written(["eager", "eager_bf16", "inductor_bf16", "inductor_fp16"], None) == [
+        "eager@head eager_bf16@head",
+        "eager_bf16@head inductor_bf16@head",
+    ]
 
 
 def test_rounds_are_many_enough_for_a_median_and_not_more_than_pay():
@@ -406,3 +421,66 @@ def test_a_worker_is_told_which_samples_are_thrown_away():
     assert kept[True] == sum(len(launch.seconds) for lane in test.lanes for launch in lane.launches)
     first = [call.details["kept"] for call in pool.of("sample")][: 2 * interleave.FEWEST_REWARMING_ROUNDS + 1]
     assert first == [False] * 2 * interleave.FEWEST_REWARMING_ROUNDS + [True]
+
+
+def test_a_compiler_finds_the_cache_of_its_own_lane_and_of_no_other():
+    pool = Pool()
+    group = _group(["eager", "inductor"])
+    eager, inductor = _measure(pool, group, _plan(base=None))
+    caches = collections.defaultdict(set)
+    for call in pool.of("launch"):
+        caches[call.lane].add(call.worker.order["cache"])
+    assert all(len(found) == 1 for found in caches.values())
+    assert len(set.union(*caches.values())) == len(caches)
+    (lane,) = inductor.lanes
+    assert lane.compilation.cold_seconds == 10.0
+    assert lane.compilation.warm_seconds == statistics.median(10.0 / (n + 2) for n in range(len(lane.launches) - 1))
+    assert lane.compilation.unique_graphs == 3
+    assert eager.lanes[0].compilation is None
+
+
+def test_accuracy_is_checked_of_the_heads_lanes_before_anything_is_timed_and_only_where_asked():
+    pool = Pool()
+    tests = _measure(pool, _group(["eager", "inductor"]), _plan(accuracy=True))
+    assert [(call.what, call.lane) for call in pool.calls if call.what != "close"][:3] == [
+        ("accuracy", "eager@head"),
+        ("accuracy", "inductor@head"),
+        ("launch", "eager@base"),
+    ]
+    assert [test.accuracy.status for test in tests] == ["pass", "pass"]
+    timed = {call.worker.order["cache"] for call in pool.of("launch")}
+    assert not timed & {call.worker.order["cache"] for call in pool.of("accuracy")}
+    pool = Pool()
+    (test,) = _measure(pool)
+    assert (pool.of("accuracy"), test.accuracy) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "timed"),
+    [
+        ("pass", "pass", True),
+        ("fail_accuracy", "fail_accuracy", True),
+        ("eager_two_runs_differ", "pass", True),
+        ("fail_to_run", "fail_to_run", False),
+        ("model_fail_to_load", "fail_to_run", False),
+        ("eager_1st_run_fail", "fail_to_run", False),
+        ("OOM", "OOM", False),
+        ("eager_2nd_run_OOM", "OOM", False),
+    ],
+)
+def test_what_an_accuracy_check_says_becomes_the_tests_status(told, status, timed):
+    pool = Pool(accuracy={"inductor@head": told})
+    eager, inductor = _measure(pool, _group(["eager", "inductor"]), _plan(base=None, accuracy=True))
+    assert (inductor.status, inductor.accuracy.status) == (status, told)
+    assert bool(inductor.lanes[0].launches) == timed
+    assert eager.status == "pass"
+    if status != "pass":
+        assert inductor.reason == "as it was told"
+
+
+@pytest.mark.parametrize("status", ["timeout", "crash", "OOM"])
+def test_a_check_that_ends_its_worker_is_that_tests_end_alone(status):
+    pool = Pool(faults={("accuracy", "inductor@head", 1): WorkerError(status, "it is gone", "the tail")})
+    eager, inductor = _measure(pool, _group(["eager", "inductor"]), _plan(base=None, accuracy=True))
+    assert (inductor.status, inductor.reason, inductor.stderr) == (status, "it is gone", "the tail")
+    assert (inductor.accuracy.status, eager.status, eager.accuracy.status) == (status, "pass", "pass")

@@ -8,7 +8,7 @@ import pytest
 import harness.lanes
 from harness.benchmark import Request, Workload
 from harness.clock import CpuClock
-from harness.lanes import MODES, Lane, step_of
+from harness.lanes import MODES, Lane, is_users, mode_of, step_of
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
@@ -258,3 +258,90 @@ def test_jit_puts_a_network_into_eval_for_an_eval_step(workload):
     prepared = MODES["jit"].prepare(workload, EVAL)
     given = torch.randn(3, 4)
     torch.testing.assert_close(prepared.model(given), workload.model[0](given))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name, mode in MODES.items() if mode.why_not("eval", "cpu") is None])
+def test_every_mode_of_a_cpu_computes_what_eager_does(workload, name):
+    if name == "onnxrt":
+        pytest.importorskip("onnxruntime")
+    workload.model.eval()
+    expected = step_of(workload, EVAL)(CpuClock())
+    prepared = mode_of(name).prepare(workload, Request("eval", "cpu", {"batch": 3}))
+    torch.testing.assert_close(step_of(prepared, EVAL)(CpuClock()), expected)
+    torch._dynamo.reset()
+
+
+def test_a_dynamic_batch_is_compiled_once_for_every_size(workload):
+    workload.model.eval()
+    counter = torch._dynamo.testing.CompileCounter()
+    with pytest.MonkeyPatch.context() as patch:
+        compile = torch.compile
+        patch.setattr(torch, "compile", lambda network, **_: compile(network, backend=counter))
+        prepared = mode_of("inductor_dynamic").prepare(workload, Request("eval", "cpu", {"batch": 3}))
+        prepared.model(*workload.inputs)
+        prepared.model(torch.randn(5, 4))
+        prepared.model(torch.randn(7, 4))
+    assert counter.frame_count == 1
+    torch._dynamo.reset()
+
+
+def test_a_mode_that_stands_for_nothing_is_not_found():
+    for name in ("magic", "inductor_fp8", "a b:c", "module:", ":function", "inductor:"):
+        with pytest.raises(LookupError):
+            mode_of(name)
+
+
+def test_modes_say_where_they_cannot_run():
+    assert mode_of("inductor").why_not("train", "cpu") is None
+    assert mode_of("cudagraphs").why_not("eval", "cuda") is None
+    assert mode_of("cudagraphs").why_not("eval", "cpu") == "the mode cudagraphs needs a device of cuda"
+    assert mode_of("aot_inductor").why_not("train", "cpu") == "the mode aot_inductor has no train step"
+    assert mode_of("aot_inductor_bf16").why_not("train", "cpu") == "the mode aot_inductor_bf16 has no train step"
+
+
+def test_a_users_backend_is_imported_in_the_build(workload, monkeypatch, tmp_path):
+    (tmp_path / "their_backend.py").write_text(
+        "calls = []\ndef run(graph, inputs):\n    calls.append(1)\n    return graph\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert is_users("their_backend:run") and is_users("their_backend:run_bf16") and not is_users("inductor_bf16")
+    for name in ("their_backend:run", "their_backend:run_amp"):
+        torch._dynamo.reset()
+        prepared = mode_of(name).prepare(workload, EVAL)
+        assert step_of(prepared, EVAL)(CpuClock()).shape == (3, 2)
+    import their_backend
+
+    assert their_backend.calls == [1, 1]
+
+
+def test_a_registered_backend_is_found_by_torch(workload):
+    prepared = mode_of("entry:eager").prepare(workload, EVAL)
+    torch.testing.assert_close(step_of(prepared, EVAL)(CpuClock()), step_of(workload, EVAL)(CpuClock()))
+    torch._dynamo.reset()
+
+
+def test_the_optimizers_step_can_be_left_out(workload):
+    before = workload.model.layer.weight.detach().clone()
+    clock = CpuClock()
+    clock.start()
+    step_of(workload, Request("train", "cpu", {}, updates=False))(clock)
+    clock.stop()
+    assert list(clock.phases) == ["forward", "backward"]
+    assert torch.equal(workload.model.layer.weight, before)
+    assert workload.model.layer.weight.grad is not None
+
+
+def test_the_loss_of_the_dynamo_harness_is_the_mean_of_the_outputs_unless_the_model_has_its_own(workload):
+    dynamo = Request("train", "cpu", {}, compat="dynamo", updates=False)
+    output = workload.model(*workload.inputs)
+    torch.testing.assert_close(step_of(workload, dynamo)(CpuClock()), output.mean())
+    workload.own_loss = True
+    torch.testing.assert_close(step_of(workload, dynamo)(CpuClock()), output.square().mean())
+
+
+def test_the_mean_of_nested_outputs_is_the_mean_of_their_means():
+    one, two, three = torch.tensor([2.0, 4.0]), torch.tensor([5.0]), torch.tensor([9.0])
+    found = harness.lanes.mean_of_outputs((one, {"a": two, "b": [three], "c": None}))
+    assert found.item() == (3 + (5 + 9) / 2) / 2

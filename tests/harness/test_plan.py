@@ -6,7 +6,7 @@ import pytest
 
 from harness.benchmark import Description
 from harness.errors import UserError
-from harness.plan import Group, describe_suites, parse_injections, select
+from harness.plan import Group, describe_suites, parse_injections, select, without_packages
 
 TINY = str(pathlib.Path(__file__).parents[1] / "suites" / "tiny.py")
 
@@ -256,3 +256,33 @@ def test_a_suite_is_read_with_the_environment_it_will_run_in(tmp_path):
     )
     (described,) = describe_suites([str(tmp_path / "reads.py")], environment={**os.environ, "NAME": "given"})
     assert described.name == "given"
+
+
+def test_modes_in_a_precision_and_of_a_users_are_selected_like_any_other():
+    (group, _) = _select(modes=["inductor_bf16", "their.module:fast_amp"], only="net")
+    assert group.tests == ("test_eval[net-cpu-inductor_bf16]", "test_eval[net-cpu-their.module:fast_amp]")
+
+
+@pytest.mark.parametrize("mode", ["inductor_fp8", "their.module:", "magic"])
+def test_a_mode_that_is_none_is_an_error_that_says_what_there_is(mode):
+    with pytest.raises(UserError, match=r"there is no mode .*module:function"):
+        _select(modes=[mode])
+
+
+def test_a_mode_that_a_device_or_type_cannot_is_skipped_and_what_a_benchmark_cannot_holds_in_every_precision():
+    groups = _select(
+        types=["eval", "train"], modes=["cudagraphs", "aot_inductor", "jit_bf16"], only="^test_eval.talker|net-"
+    )
+    skipped = {group.name: dict(group.skipped) for group in groups}
+    assert skipped["here/eval/net/cpu"] == {"cudagraphs": "the mode cudagraphs needs a device of cuda"}
+    assert skipped["here/train/net/cpu"]["aot_inductor"] == "the mode aot_inductor has no train step"
+    assert skipped["here/eval/talker/cpu"]["jit_bf16"] == "it cannot be traced"
+
+
+def test_a_mode_is_skipped_where_a_build_lacks_its_packages():
+    groups = _select(modes=["eager", "onnxrt"], only="net-")
+    (group,) = without_packages(groups, [{"onnxruntime": "1", "onnxscript": "1"}, {"torch": "2", "onnxscript": "1"}])
+    assert group.modes == ("eager",)
+    assert group.skipped == {"onnxrt": "the mode onnxrt needs onnxruntime, which a build lacks"}
+    (group,) = without_packages(groups, [{"onnxruntime": "1", "onnxscript": "1"}])
+    assert group.modes == ("eager", "onnxrt")
