@@ -12,6 +12,7 @@ import difflib
 import json
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -209,6 +210,39 @@ def without_packages(groups: Iterable[Group], packages: Iterable[Mapping[str, st
         )
         for group in groups
     ]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Number and count of a shard written as `2/4`. Raises UserError for anything else."""
+    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UserError(f"--shard {text!r} is not a shard; write the first of four as 1/4")
+    return number, count
+
+
+def shard(groups: Sequence[Group], number: int, count: int, durations: Mapping[str, float]) -> list[Group]:
+    """The groups of shard `number` of `count`, in the order given: all shards together hold every group once.
+
+    `durations` are seconds that tests took before. The longest group goes first to the shard that has least to do so
+    far, so that the slowest shard takes at most a third longer than with the best division (Graham 1969); every shard
+    computes the same division. A group never measured counts as much as the others do on average. Raises UserError when
+    there are fewer groups than shards.
+    """
+    if len(groups) < count:
+        raise UserError(f"{len(groups)} benchmarks do not make {count} shards; ask for fewer with --shard")
+    # All tests of a group are measured together, so each of them tells how long the group took.
+    known = [max((durations[test] for test in group.tests if test in durations), default=None) for group in groups]
+    usual = statistics.fmean(found) if (found := [cost for cost in known if cost is not None]) else 1.0
+    costs = [usual if cost is None else cost for cost in known]
+    loads = [0.0] * count
+    members: list[list[int]] = [[] for _ in range(count)]
+    for index in sorted(range(len(groups)), key=lambda index: (-costs[index], groups[index].name)):
+        # Ties go to the emptier shard, so that groups without a cost are spread too.
+        least = min(range(count), key=lambda place: (loads[place], len(members[place])))
+        loads[least] += costs[index]
+        members[least].append(index)
+    return [groups[index] for index in sorted(members[number - 1])]
 
 
 def parse_injections(entries: Sequence[str], groups: Iterable[Group]) -> dict[str, float]:

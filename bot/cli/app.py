@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.boundary import EXIT_CODES
-from bot.cli.commands import bench, calibrate, compare, judge, listing, reference, report, run, schema, score
+from bot.cli.commands import bench, calibrate, compare, compilers, judge, listing, reference, report, run, schema, score
 
 _HELP = """Tells whether a change made a model slower, and how sure that is.
 
@@ -37,6 +37,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report.report,
     "bench": bench.bench,
     "calibrate": calibrate.calibrate,
+    "compilers": compilers.compilers,
     "compare": compare.compare,
     "score": score.score,
     "schema": schema.schema,

@@ -76,6 +76,8 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         size=selection.size,
         only=selection.only,
     )
+    if selection.shard is not None:
+        groups = plan.shard(groups, *plan.parse_shard(selection.shard), _durations(selection))
     if tests is not None:
         groups = _spread([group for group in groups if group.modes], tests)
     inject = plan.parse_injections(method.inject or [], groups)
@@ -107,6 +109,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         compat=selection.compat,
         updates=selection.update,
         accuracy=selection.accuracy,
+        shard=selection.shard,
         budget_seconds=budget,
         step_timeout_seconds=step_timeout,
         launch_timeout_seconds=launch_timeout,
@@ -174,6 +177,15 @@ def _discard_unless_begun(path: pathlib.Path) -> None:
         if records.read(path).tests:
             return
     path.unlink(missing_ok=True)
+
+
+def _durations(selection: Selection) -> dict[str, float]:
+    """Seconds that tests took in the run that is named for it, if any. Raises UserError."""
+    from harness import records
+
+    if selection.durations is None:
+        return {}
+    return {test.test: test.elapsed_seconds for test in records.read(selection.durations).tests}
 
 
 def _modes(selection: Selection) -> tuple[str, ...]:

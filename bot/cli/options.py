@@ -45,6 +45,13 @@ class Selection:
     compat: Annotated[
         str | None, typer.Option("--compat", metavar="NAME", help="Follow the ways of v1, dynamo or dynamo-2022.")
     ] = None
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, such as 1/4.")
+    ] = None
+    durations: Annotated[
+        pathlib.Path | None,
+        typer.Option("--durations", metavar="RUN", help="A run whose durations make the parts of --shard equal."),
+    ] = None
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="Compare results with eager's and float64's before timing.")
     ] = False

@@ -101,6 +101,11 @@ def text(value: str, limit: int = 4000) -> Markup:
     return Markup(_MARKDOWN.sub(_entity, shown))
 
 
+def inert(value: object) -> Markup:
+    """Anything a Markdown template shows, as text; what was made inert already stays as it is."""
+    return value if isinstance(value, Markup) else text(str(value))
+
+
 def block(value: str, limit: int = 2000, *, tail: bool = False) -> Markup:
     """`value` as a block of preformatted lines, its first `limit` characters or, with `tail`, its last.
 

@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jinja2
 from markupsafe import Markup
@@ -140,13 +140,9 @@ def _environment() -> jinja2.Environment:
     Autoescape stands for its one side effect, that macros return Markup. Jinja's own escaping never meets a plain text;
     templates must not use `join` or `~`, which would bless one after escaping it for HTML only.
     """
-    environment = templating.environment(_inert)
+    environment = templating.environment(escaping.inert)
     environment.globals.update(TOP_ROWS=TOP_ROWS)
     return environment
-
-
-def _inert(value: Any) -> Markup:
-    return value if isinstance(value, Markup) else escaping.text(str(value))
 
 
 def _top(verdict: Verdict) -> list[TestVerdict]:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.benchmark import Description
 from harness.errors import UserError
-from harness.plan import Group, describe_suites, parse_injections, select, without_packages
+from harness.plan import Group, describe_suites, parse_injections, parse_shard, select, shard, without_packages
 
 TINY = str(pathlib.Path(__file__).parents[1] / "suites" / "tiny.py")
 
@@ -286,3 +286,46 @@ def test_a_mode_is_skipped_where_a_build_lacks_its_packages():
     assert group.skipped == {"onnxrt": "the mode onnxrt needs onnxruntime, which a build lacks"}
     (group,) = without_packages(groups, [{"onnxruntime": "1", "onnxscript": "1"}])
     assert group.modes == ("eager", "onnxrt")
+
+
+def _many(count):
+    return _select([_description(f"net{number:02}") for number in range(count)])
+
+
+@pytest.mark.parametrize("durations", [{}, {"test_eval[net03-cpu-eager]": 100.0, "test_eval[net04-cpu-eager]": 30.0}])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_hold_every_group_once_in_its_order(count, durations):
+    groups = _many(10)
+    parts = [shard(groups, number, count, durations) for number in range(1, count + 1)]
+    assert sorted(group.name for part in parts for group in part) == [group.name for group in groups]
+    for part in parts:
+        assert part == [group for group in groups if group in part]
+    assert parts == [shard(groups, number, count, durations) for number in range(1, count + 1)]
+
+
+def test_shards_take_about_equally_long():
+    groups = _many(20)
+    durations = {group.tests[0]: 1.0 + 50.0 * (number % 5 == 0) for number, group in enumerate(groups)}
+    loads = [sum(durations[group.tests[0]] for group in shard(groups, number, 4, durations)) for number in range(1, 5)]
+    assert max(loads) < 1.1 * sum(loads) / 4
+
+
+def test_a_group_that_was_never_measured_counts_as_the_others_do():
+    groups = _many(4)
+    durations = {group.tests[0]: 10.0 for group in groups[:3]}
+    assert [len(shard(groups, number, 2, durations)) for number in (1, 2)] == [2, 2]
+
+
+def test_more_shards_than_groups_are_refused():
+    with pytest.raises(UserError, match="3 benchmarks do not make 4 shards"):
+        shard(_many(3), 1, 4, {})
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "a/b", "1/4/2", "-1/4", "1.5/4"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(UserError, match="write the first of four as 1/4"):
+        parse_shard(text)
+
+
+def test_a_shard_is_written_as_a_fraction():
+    assert parse_shard("2/4") == (2, 4)
