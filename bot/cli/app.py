@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.boundary import EXIT_CODES
-from bot.cli.commands import bench, calibrate, compare, judge, listing, reference, report, run, schema, score
+from bot.cli.commands import (
+    bench,
+    calibrate,
+    compare,
+    export,
+    import_,
+    judge,
+    listing,
+    reference,
+    report,
+    run,
+    schema,
+    score,
+)
 
 _HELP = """Tells whether a change made a model slower, and how sure that is.
 
@@ -39,6 +52,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "calibrate": calibrate.calibrate,
     "compare": compare.compare,
     "score": score.score,
+    "export": export.export,
+    "import": import_.import_,
     "schema": schema.schema,
 }
 

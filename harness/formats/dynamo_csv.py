@@ -19,6 +19,7 @@ import csv
 import io
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness import records
 from harness.errors import UserError
@@ -201,7 +202,9 @@ def _rows(path: str, kind: str, content: bytes) -> Iterator[_Row]:
                 continue
             if columns is None:
                 if cells[0].strip() not in _DEVICES or len(cells) < len(_KEYS) + 1:
-                    foreign.refuse(where, "this is no header (dev,name,...) and no row", "give the file as it was written")
+                    foreign.refuse(
+                        where, "this is no header (dev,name,...) and no row", "give the file as it was written"
+                    )
                 columns = OLDEST[kind]
             if len(cells) < 2:
                 foreign.refuse(where, "the row has no name", "give the file as it was written")
@@ -228,14 +231,7 @@ def _status(
 
 
 def _checked(row: _Row) -> Accuracy:
-    return Accuracy(status=accuracy_word(f"{row.where}, accuracy", row.text("accuracy")))
-
-
-def accuracy_word(where: str, value: object) -> str:
-    """The status of an accuracy check. Raises UserError for what is no word of 1 to 64 letters, digits and `_`."""
-    if not isinstance(value, str) or not value.isascii() or not value.replace("_", "a").isalnum() or len(value) > 64:
-        foreign.refuse(where, f"{quoted(value)} is not a status", "give the file as it was written")
-    return value
+    return Accuracy(status=foreign.status(f"{row.where}, accuracy", row.text("accuracy")))
 
 
 def _lanes(name: Name, row: _Row, accuracy: _Row | None) -> list[LaneRecord]:
@@ -245,10 +241,8 @@ def _lanes(name: Name, row: _Row, accuracy: _Row | None) -> list[LaneRecord]:
         return []
     seconds = foreign.seconds(f"{row.where}, abs_latency", row.text("abs_latency"), 1e-3)
     items = row.count("batch_size") or 1
-    counts = {
-        column: found
-        for column in COUNTS
-        if (found := _count(row, accuracy, column)) is not None
+    counts: dict[str, Any] = {
+        column: found for column in COUNTS if (found := _count(row, accuracy, column)) is not None
     }
     cold = _cold_seconds(row)
     own = imported.lane(

@@ -6,7 +6,6 @@ the word for how they ended. Figures that were not measured are None. SI units t
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +36,8 @@ class Row:
     status: Status | None
     reason: str
     word: str | None
+    checked: bool = False
+    """Whether its accuracy was checked."""
     lane: LaneRecord | None = None
     eager: LaneRecord | None = None
 
@@ -112,9 +113,12 @@ def _row(test: Test, head: str, lanes: dict[tuple[str, str, str], LaneRecord]) -
         type=test.type,
         device=test.device,
         mode=test.mode,
-        status=test.status if lane is not None or test.status != "pass" or test.accuracy is not None else "inconclusive",
+        status=test.status
+        if lane is not None or test.status != "pass" or test.accuracy is not None
+        else "inconclusive",
         reason=test.reason,
         word=_word(test.status, test.accuracy, lane),
+        checked=test.accuracy is not None,
         lane=lane,
         eager=eager,
     )
@@ -142,8 +146,3 @@ def _absent(run: Run) -> Iterator[Row]:
 def _peak(lane: LaneRecord | None) -> int | None:
     launches = lane.launches if lane is not None else ()
     return max((one.peak_memory_bytes for one in launches if one.peak_memory_bytes is not None), default=None)
-
-
-def without_figures(row: Row) -> Row:
-    """The row as one of a test that failed."""
-    return dataclasses.replace(row, lane=None)

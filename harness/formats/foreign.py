@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 # No brackets, which would end a test's name, no control characters, and nothing that is not shown as one character.
 _NAME = re.compile(r"[\w.+:@=()][\w.+:@=(),/ -]{0,199}", re.ASCII)
 _WORD = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
+_STATUS = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 _T = TypeVar("_T")
 
@@ -120,6 +121,18 @@ def is_word(value: object) -> bool:
     return isinstance(value, str) and _WORD.fullmatch(value) is not None
 
 
+def status(where: str, value: object) -> str:
+    """The status of an accuracy check. Raises UserError for what is no word of 1 to 64 letters, digits and `_`."""
+    if not isinstance(value, str) or not is_status(value):
+        refuse(where, f"{quoted(value)} is not a status", "give the file as it was written")
+    return value
+
+
+def is_status(value: object) -> bool:
+    """Whether `status` takes `value`."""
+    return isinstance(value, str) and _STATUS.fullmatch(value) is not None
+
+
 def sentence(value: object, longest: int = 300) -> str:
     """Free text of a file as a reason may hold it: printable, on one line, cut at `longest` characters."""
     shown = "".join(one if one.isprintable() else " " for one in str(value)[: 4 * longest])
@@ -133,5 +146,5 @@ def as_word(value: str) -> str:
 
 
 def lines(content: str) -> Iterable[tuple[int, str]]:
-    """The lines of a text with their numbers from 1; only line feeds end a line, a carriage return before is dropped."""
+    """The lines of a text with numbers from 1; only a line feed ends one, and a carriage return before it is dropped."""
     return ((number, line.removesuffix("\r")) for number, line in enumerate(content.split("\n"), 1))

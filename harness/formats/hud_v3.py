@@ -264,7 +264,7 @@ def _take(where: str, one: _Found, name: Name, metric: str, record: Mapping[str,
     if metric == "accuracy":
         words = _get(record, "metric", "extra_info", "benchmark_values")
         word = words[0] if isinstance(words, list) and words else None
-        one.word = dynamo_csv.accuracy_word(f"{where}, metric.extra_info.benchmark_values", word)
+        one.word = foreign.status(f"{where}, metric.extra_info.benchmark_values", word)
         return
     values = _get(record, "metric", "benchmark_values")
     if not isinstance(values, list) or not values:
@@ -300,7 +300,7 @@ def _lanes(where: str, one: _Found) -> list[LaneRecord]:
         found = mean(metric)
         return None if found is None else round(found * dynamo_csv.GIGABYTE)
 
-    counts = {
+    counts: dict[str, Any] = {
         column: foreign.whole(f"{where}, {column}", statistics.fmean(one.values[column]))
         for column in dynamo_csv.COUNTS
         if column in one.values

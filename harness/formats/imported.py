@@ -128,10 +128,8 @@ def run(
     if not tests:
         foreign.refuse(where, "holds no test", f"give a file of the format {format} that holds results")
     foreign.unique(where, [(test.test, test) for test in tests])
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(hashlib.sha256(files[name]).digest())
-    short = digest.hexdigest()[:12]
+    digests = sorted(hashlib.sha256(content).hexdigest() for content in files.values())
+    short = hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
     if not machine.fingerprint:
         machine = msgspec.structs.replace(machine, fingerprint=f"unknown-{short}")
 

@@ -42,11 +42,15 @@ def write(run: Run, upload: Upload) -> dict[str, bytes]:
     rows = exported.rows(run)
     document = {
         "machine_info": _machine_info(run),
-        "commit_info": {"id": upload.head_sha or _build_of(run).torch_git_version, "branch": upload.head_branch or None},
+        "commit_info": {
+            "id": upload.head_sha or _build_of(run).torch_git_version,
+            "branch": upload.head_branch or None,
+        },
         "benchmarks": [_benchmark(row, row.lane) for row in rows if row.lane is not None],
         "datetime": run.header.started,
         "version": f"torchwarden {__version__}",
         OURS: {
+            "fingerprint": run.header.machine.fingerprint,
             "failed": {
                 row.test: {"status": row.status, "reason": row.reason}
                 for row in rows
@@ -155,7 +159,7 @@ def _machine_info(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of `benchmarks`: its place in the file, its name as it stands, `stats.mean` in seconds, and all of it."""
+    """One entry of `benchmarks`: its place in the file, its name as it stands, `stats.mean` in seconds, and itself."""
 
     field: str
     name: str
@@ -204,7 +208,7 @@ def read(files: Mapping[str, bytes]) -> Run:
         missing = ours.get("missing")
         planned += [str(_name(path, name)) for name in missing] if isinstance(missing, list) else []
         info = _object(document, "machine_info")
-        machines.append(_machine(path, info))
+        machines.append(_machine(path, info, ours.get("fingerprint")))
         builds.append(_build(info))
         if isinstance(when := document.get("datetime"), str) and foreign.is_word(when.replace(":", "")):
             started = when
@@ -235,7 +239,9 @@ def _name(where: str, name: object) -> TestName:
         parts = parse_test_name(name)
     else:
         foreign.refuse(
-            where, f"{quoted(name)} is not the name of a test", "leave out what is not test_<type>[<model>-<device>-<mode>]"
+            where,
+            f"{quoted(name)} is not the name of a test",
+            "leave out what is not test_<type>[<model>-<device>-<mode>]",
         )
     foreign.name(where, parts.model)
     for part in (parts.type, parts.device, parts.mode):
@@ -290,8 +296,8 @@ def _failed(path: str, failed: Mapping[str, Any]) -> Iterator[records.Test]:
         yield imported.test(_name(path, name), status=word, reason=reason)
 
 
-def _machine(path: str, info: Mapping[str, Any]) -> Machine:
-    """What `machine_info` tells; a machine that it names well is told from others by it."""
+def _machine(path: str, info: Mapping[str, Any], fingerprint: object) -> Machine:
+    """What `machine_info` tells; without a fingerprint of ours, a machine that it names well is known by that."""
     cpu = _object(info, "cpu")
 
     def told(known: Mapping[str, Any], key: str) -> str:
@@ -301,12 +307,14 @@ def _machine(path: str, info: Mapping[str, Any]) -> Machine:
     node, model, kind = told(info, "node"), told(cpu, "brand_raw") or told(cpu, "brand"), told(info, "machine")
     count = cpu.get("count")
     cores = foreign.whole(f"{path}: machine_info.cpu.count", count) if count else 0
-    known = node and model and node != imported.UNKNOWN
-    print_of = hashlib.sha256(json.dumps([node, model, kind, cores]).encode()).hexdigest()[:12]
+    if not isinstance(fingerprint, str) or not foreign.is_word(fingerprint):
+        named = bool(node and model) and node != imported.UNKNOWN
+        digest = hashlib.sha256(json.dumps([node, model, kind, cores]).encode()).hexdigest()[:12]
+        fingerprint = f"named-{digest}" if named else ""
     return msgspec.structs.replace(
         imported.NO_MACHINE,
         name=node or imported.UNKNOWN,
-        fingerprint=f"named-{print_of}" if known else "",
+        fingerprint=fingerprint,
         system=f"{told(info, 'system')} {told(info, 'release')}".strip() or imported.UNKNOWN,
         architecture=kind or imported.UNKNOWN,
         cpu_model=model or imported.UNKNOWN,
