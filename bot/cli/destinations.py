@@ -6,6 +6,7 @@ never sees half a file.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import pathlib
 import tempfile
@@ -74,6 +75,7 @@ def write_new(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
     check_new_folder(folder, "--out")
     for place in places:
         check(place, replace=False, make_folder=True, instead="name another folder with --out")
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as spare:
@@ -83,6 +85,9 @@ def write_new(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 (pathlib.Path(spare) / str(number)).replace(place)
     except OSError as error:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise UserError(f"{folder} cannot be written ({error.strerror}); name another with --out") from None
 
 

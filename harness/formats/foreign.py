@@ -141,10 +141,10 @@ def sentence(value: object, longest: int = 300) -> str:
 
 def as_word(value: str) -> str:
     """Any text as one word for the name of a file: what may not stand in one becomes an underscore."""
-    found = re.sub(r"[^A-Za-z0-9_.+-]", "_", value)[:100].lstrip(".-+")
+    found = re.sub(r"[^A-Za-z0-9_.+-]|\.\.+", "_", value)[:100].lstrip(".-+")
     return found or "_"
 
 
 def lines(content: str) -> Iterable[tuple[int, str]]:
-    """The lines of a text with numbers from 1; only a line feed ends one, and a carriage return before it is dropped."""
+    """The lines of a text with numbers from 1; a line feed ends one, and a carriage return before it is dropped."""
     return ((number, line.removesuffix("\r")) for number, line in enumerate(content.split("\n"), 1))

@@ -215,7 +215,7 @@ def _write_optim(row: Row) -> dict[str, Any]:
 
 
 def _read_optim(where: str, key: str, value: object) -> tuple[TestName, Told] | None:
-    if ", " not in key:
+    if ", " not in key or key.startswith("model="):
         return None
     return TestName("optim", key, imported.UNKNOWN, exported.EAGER), _latency(where, value, 1.0)
 
