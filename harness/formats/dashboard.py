@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from harness import records
 from harness.formats import foreign
 from harness.modenames import FLOAT32, join_mode, split_mode
@@ -43,7 +45,7 @@ SUITES: Mapping[str, str] = {"timm": "timm_models"}
 OUR_SUITES = {theirs: ours for ours, theirs in SUITES.items()}
 _KNOWN_SUITES = ("torchbench", "huggingface", "timm_models", "timm", "yitian", "convnet", "smoke", "unknown")
 
-# Looked for in the name of a GPU, in this order: that of an A10G holds A10, that of an A100 too.
+# By a part of the GPU's name.
 _GPUS: Mapping[str, str] = {"A100": "cuda", "H100": "cuda_h100", "B200": "cuda_b200", "A10G": "cuda_a10g"}
 _CPUS: Mapping[str, str] = {
     "x86_64": "cpu_x86",
@@ -161,13 +163,8 @@ def _parted(front: str) -> tuple[str, str]:
 def machine_of(token: str, known: records.Machine) -> records.Machine:
     """What a device token tells of the machine, added to what is known of it."""
     gpu = _GPUS_OF_TOKENS.get(token)
-    return records.Machine(
-        name=known.name,
-        fingerprint=known.fingerprint,
-        system=known.system,
+    return msgspec.structs.replace(
+        known,
         architecture=_ARCHITECTURES.get(token, known.architecture),
-        cpu_model=known.cpu_model,
-        cores=known.cores,
-        memory_bytes=known.memory_bytes,
-        gpus=(gpu,) if gpu else known.gpus,
+        gpus=(gpu,) if gpu and not known.gpus else known.gpus,
     )

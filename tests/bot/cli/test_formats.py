@@ -59,7 +59,9 @@ def test_what_is_exported_can_be_imported_and_judged(format: str, capfd: pytest.
     assert {test.test for test in run.tests} == {A, B, C}
     # A test that failed leaves it inconclusive, whatever the others did.
     assert call(capfd, "judge", "back.jsonl", "--reference", "norms.yaml")[0] in (1, 3)
-    assert call(capfd, "judge", "back.jsonl", "--out", "v.json", "--to", "comment")[0] == 3
+    code, out, _ = call(capfd, "judge", "back.jsonl", "--out", "v.json", "--to", "comment")
+    assert code == 3
+    assert "torchwarden run" not in out
     assert call(capfd, "report", "v.json", "--to", "html")[0] == 0
     assert call(capfd, "score", "back.jsonl", "--reference", "norms.yaml")[0] == 0
     assert call(capfd, "compare", "run.jsonl", "back.jsonl")[0] in (0, 1, 3)
