@@ -105,6 +105,8 @@ def rows(run: Run) -> list[Row]:
 def _row(test: Test, head: str, lanes: dict[tuple[str, str, str], LaneRecord]) -> Row:
     own = [lane for lane in test.lanes if lane.build == head and lane.mode == test.mode and lane.typical_seconds]
     lane = own[-1] if own and test.status == "pass" else None
+    # A pass without a time is one of accuracy alone; without that it is nothing.
+    told = lane is not None or test.status != "pass" or test.accuracy is not None
     eager = lanes.get((test.suite, test.group, join_mode(EAGER, split_mode(test.mode)[1])))
     return Row(
         test=test.test,
@@ -113,9 +115,7 @@ def _row(test: Test, head: str, lanes: dict[tuple[str, str, str], LaneRecord]) -
         type=test.type,
         device=test.device,
         mode=test.mode,
-        status=test.status
-        if lane is not None or test.status != "pass" or test.accuracy is not None
-        else "inconclusive",
+        status=test.status if told else "inconclusive",
         reason=test.reason,
         word=_word(test.status, test.accuracy, lane),
         checked=test.accuracy is not None,
