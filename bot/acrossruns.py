@@ -15,10 +15,10 @@ from scipy import stats as distributions
 from bot import comparison, judge
 from bot import policy as policies
 from bot.policy import Evidence
-from bot.testname import parse_test_name
 from bot.verdict import Outcome, Policy, TestVerdict
 from harness import stats
 from harness.records import LaneRecord, Run, Test
+from harness.testname import parse_test_name
 
 WEAKER = (
     "These runs were measured at different times, which is weaker evidence than base and head interleaved in one run: "

@@ -14,11 +14,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.comparison import typical_seconds
 from bot.speedup import speedups
-from bot.testname import parse_test_name
+from harness.formats import exported
 from harness.modenames import EAGER, baseline, split_mode
-from harness.records import Compilation, LaneRecord, Run
+from harness.records import PASSING_ACCURACY, Compilation, Run
 
 ABSENT = "absent"
 """Status of a model that was planned and has no line."""
@@ -48,7 +47,7 @@ class Key:
 class Figures:
     """One model in one mode on one build. None is what is not known, or makes no sense for what failed.
 
-    `status` is the accuracy check's word where there was one and it did not pass, else the test's status.
+    `status` is how it ended in the words of the TorchDynamo harness, or `ABSENT`.
     """
 
     key: Key
@@ -134,65 +133,43 @@ class Aggregate:
         return len(self.passed) / total if total else 0.0
 
 
-def figures(run: Run, build: str | None = None) -> list[Figures]:
-    """The figures of every test of a run that has something to be compared with, absent ones included.
+def figures(run: Run) -> list[Figures]:
+    """The figures of every test of a run's head that has something to be compared with, absent ones included.
 
-    `build` is the head unless another is named. Tests in eager are what others are compared with and have no entry.
+    Tests in eager are what others are compared with and have no entry; nor have those that were skipped.
     """
-    build = run.header.plan.head if build is None else build
-    lanes = {
-        (test.suite, test.group, lane.mode): lane for test in run.tests for lane in test.lanes if lane.build == build
-    }
-    ratios = {entry.test: entry for entry in speedups(run.tests, 0.95) if entry.lane.endswith(f"@{build}")}
+    head = run.header.plan.head
     planned = {(test.suite, test.group, test.mode) for test in run.tests}
+    groups = {test.test: test.group for test in run.tests}
+    ratios = {entry.test: entry for entry in speedups(run.tests, 0.95) if entry.lane.endswith(f"@{head}")}
     found = []
-    for test in run.tests:
-        if test.status == "skip" or split_mode(test.mode)[0] == EAGER:
+    for row in exported.rows(run):
+        if split_mode(row.mode)[0] == EAGER:
             continue
-        key = Key(test.suite, test.mode, test.type, build)
-        lane, eager = test.lane(build), lanes.get((test.suite, test.group, baseline(test.mode)))
-        ratio = ratios.get(test.test)
-        status = test.status if test.accuracy is None or test.accuracy.passed else test.accuracy.status
-        if status == "pass" and (test.suite, test.group, baseline(test.mode)) in planned and ratio is None:
+        ratio = ratios.get(row.test)
+        status = ABSENT if row.status is None else row.word or row.status
+        if status == "pass" and ratio is None and (row.suite, groups[row.test], baseline(row.mode)) in planned:
             status = "eager_fail_to_run"
         found.append(
             Figures(
-                key=key,
-                model=test.benchmark,
-                test=test.test,
+                key=Key(row.suite, row.mode, row.type, head),
+                model=row.benchmark,
+                test=row.test,
                 status=status,
-                passed=status == "pass",
-                batch=lane.items if lane else 0,
-                seconds=typical_seconds(lane) if lane else None,
-                eager_seconds=typical_seconds(eager) if eager else None,
+                passed=status in PASSING_ACCURACY,
+                batch=row.items,
+                seconds=row.seconds,
+                eager_seconds=row.eager.typical_seconds if row.eager else None,
                 speedup=ratio.ratio if ratio else None,
                 low=ratio.low if ratio else None,
                 high=ratio.high if ratio else None,
-                peak_bytes=_peak(lane),
-                eager_peak_bytes=_peak(eager),
-                compilation=lane.compilation if lane else None,
-                reason=test.reason,
+                peak_bytes=row.peak_memory_bytes,
+                eager_peak_bytes=row.eager_memory_bytes,
+                compilation=row.lane.compilation if row.lane else None,
+                reason=row.reason,
             )
         )
-    return found + _absent(run, build)
-
-
-def _absent(run: Run, build: str) -> list[Figures]:
-    suites = {test.benchmark: test.suite for test in run.tests}
-    found = []
-    for name in run.missing:
-        parsed = parse_test_name(name)
-        if split_mode(parsed.mode)[0] != EAGER:
-            # The plan names tests without their suite; another test of the model, or the only suite, tells.
-            suite = suites.get(parsed.model, run.header.plan.suites[0] if len(run.header.plan.suites) == 1 else "")
-            key = Key(suite, parsed.mode, parsed.type, build)
-            found.append(Figures(key=key, model=parsed.model, test=name, status=ABSENT, passed=False))
     return found
-
-
-def _peak(lane: LaneRecord | None) -> float | None:
-    peaks = [it.peak_memory_bytes for it in lane.launches if it.peak_memory_bytes is not None] if lane else []
-    return statistics.median(peaks) if peaks else None
 
 
 def aggregates(

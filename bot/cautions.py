@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from bot import numbers
 from bot.comparison import REFERENCE, Comparison, norm_error
 from bot.reference import Entry, Header
-from bot.testname import listed
 from harness.records import Health, Machine, Plan, Run, Test
+from harness.testname import listed
 
 FEW_LAUNCHES = 4
 """Below this the interval hangs on a guess of the spread: with three launches it is 4.3 standard errors wide each

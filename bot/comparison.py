@@ -156,8 +156,7 @@ def ratio_of_lanes(numerator: LaneRecord, denominator: LaneRecord, confidence: f
 
 def typical_seconds(lane: LaneRecord) -> float | None:
     """Median over launches of the launches' medians, in seconds; None without a sample."""
-    medians = [statistics.median(launch.seconds) for launch in lane.launches if launch.seconds]
-    return statistics.median(medians) if medians else None
+    return lane.typical_seconds
 
 
 def phase_changes(base: LaneRecord, head: LaneRecord) -> dict[str, float]:

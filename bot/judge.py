@@ -27,10 +27,10 @@ from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
 from bot.speedup import speedups
 from bot.taskmap import TASKS
-from bot.testname import canonical, parse_test_name
 from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, TestVerdict, Verdict
 from harness import __version__, stats
 from harness.records import LaneRecord, Run, Status, Test
+from harness.testname import canonical, parse_test_name
 
 LONGEST_STDERR = 4000
 """Characters of a failed test's stderr that a verdict keeps, from its end."""

@@ -27,9 +27,9 @@ import msgspec
 
 from bot import inputs
 from bot.score import weights
-from bot.testname import canonical, is_test_name, listed, quoted
 from bot.yamltext import Edit, Map, Node, Scalar, applied, put_first, put_last, set_fields, tree, whole_lines
 from harness.errors import UserError
+from harness.testname import canonical, is_test_name, listed, quoted
 
 MAX_BYTES = 64 * 2**20
 """Largest reference that is read; V1's own, with 245 tests, is 16 kB."""

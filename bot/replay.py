@@ -17,10 +17,10 @@ import msgspec
 from bot import reference as references
 from bot import verdict as verdicts
 from bot.judge import judge
-from bot.testname import quoted
 from bot.verdict import Input, Policy, Verdict
 from harness import __version__, records
 from harness.errors import UserError
+from harness.testname import quoted
 
 _RELATIVE_TOLERANCE = 1e-9
 """Other versions of numpy and other CPUs may round a logarithm differently; nothing larger is a rounding."""

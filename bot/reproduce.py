@@ -17,12 +17,16 @@ LONGEST_LIST = 20
 """Most tests that are named one by one; a longer list is not pasted by anyone, and the whole selection is measured."""
 
 _CURRENT = "current"
+_IMPORTED = "torchwarden import "
+"""How the command of an imported run begins (`harness.formats.imported`)."""
 
 
 def command(header: Header, tests: Sequence[str]) -> str:
     """The `torchwarden run` command that measures `tests` again as this run did; all of the plan's when there are
-    none.
+    none. "" for a run that another tool measured.
     """
+    if header.command.startswith(_IMPORTED):
+        return ""
     plan = header.plan
     chosen = list(tests or plan.tests)
     words = ["torchwarden", "run"]

@@ -19,8 +19,8 @@ from statistics import NormalDist
 import msgspec
 
 from bot.taskmap import TASKS, Task
-from bot.testname import canonical, is_test_name, listed, parse_test_name, quoted
 from harness.errors import UserError
+from harness.testname import canonical, is_test_name, listed, parse_test_name, quoted
 
 TARGET = 1000.0
 """The score of the reference itself."""

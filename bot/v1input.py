@@ -5,20 +5,15 @@ Promises seconds by test name as they stand in the file, or one sentence that sa
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from pathlib import Path
-from typing import TypeVar
 
 from bot import inputs
-from bot.score import LONGEST_SECONDS
-from bot.testname import quoted
 from harness.errors import UserError
+from harness.formats import foreign, pytest_benchmark
+from harness.testname import quoted
 
 MAX_BYTES = 256 * 2**20
 """Largest file that is read; one with every raw sample of V1's suite is a few MiB."""
-
-_T = TypeVar("_T")
 
 
 def load(path: Path) -> dict[str, float]:
@@ -31,7 +26,8 @@ def load(path: Path) -> dict[str, float]:
     """
     document = _document(path)
     if "benchmarks" in document:
-        times = dict(_unique(path, _pytest_benchmarks(path, document["benchmarks"])))
+        found = pytest_benchmark.entries(str(path), document["benchmarks"])
+        times = dict(foreign.unique(str(path), [(entry.name, entry.mean) for entry in found]))
     else:
         times = {}
         for name, entry in document.items():
@@ -41,7 +37,7 @@ def load(path: Path) -> dict[str, float]:
                     f"{path}: {field} is missing; "
                     "give a pytest-benchmark JSON or a map of test names to {norm: seconds}."
                 )
-            times[name] = _json_seconds(path, field, entry["norm"])
+            times[name] = pytest_benchmark.positive_seconds(str(path), field, entry["norm"])
     if not times:
         raise UserError(f"{path}: holds no test; give the JSON of a run that measured something.")
     return times
@@ -54,48 +50,7 @@ def _document(path: Path) -> dict[str, object]:
         wanted="give the JSON file of a run.",
         too_large="leave out --benchmark-save-data.",
     )
-
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        return dict(_unique(path, pairs))
-
-    try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno} is not JSON ({error.msg}); give the whole file of a run."
-        ) from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: is not a JSON file of a run; give one that pytest-benchmark wrote.") from error
+    document = foreign.document(str(path), foreign.text(str(path), content))
     if not isinstance(document, dict):
         raise UserError(f"{path}: is not a JSON object; give a pytest-benchmark JSON or a map of test names to norms.")
     return document
-
-
-def _pytest_benchmarks(path: Path, benchmarks: object) -> list[tuple[str, float]]:
-    if not isinstance(benchmarks, list):
-        raise UserError(f"{path}: benchmarks is not a list; give the file as pytest-benchmark wrote it.")
-    times = []
-    for number, benchmark in enumerate(benchmarks):
-        field = f"benchmarks[{number}]"
-        name = benchmark.get("name") if isinstance(benchmark, dict) else None
-        if not isinstance(name, str):
-            raise UserError(f"{path}: {field}.name is missing or not text; give the file as pytest-benchmark wrote it.")
-        stats = benchmark.get("stats")
-        if not isinstance(stats, dict) or "mean" not in stats:
-            raise UserError(f"{path}: {field}.stats.mean is missing; give the file as pytest-benchmark wrote it.")
-        times.append((name, _json_seconds(path, f"{field}.stats.mean of {quoted(name)}", stats["mean"])))
-    return times
-
-
-def _json_seconds(path: Path, field: str, value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST_SECONDS:
-        return float(value)
-    raise UserError(f"{path}: {field} is {quoted(value)}; give a positive number of seconds.")
-
-
-def _unique(path: Path, pairs: list[tuple[str, _T]]) -> list[tuple[str, _T]]:
-    counts = Counter(name for name, _ in pairs)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise UserError(f"{path}: {quoted(twice[0])} stands more than once; keep one of them.")
-    return pairs

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from bot.testname import quoted
 from harness.errors import UserError
+from harness.testname import quoted
 
 _DEEPEST = 8
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.benchmark import DEVICES, TYPES, Request, Workload
-from harness.modenames import DEFAULT_PRECISION, PRECISIONS, split_mode
+from harness.modenames import FLOAT32, PRECISIONS, split_mode
 from harness.precision import cast, wrap
 
 
@@ -243,7 +243,7 @@ def mode_of(name: str) -> Mode:
         found = Mode(backend, "a backend of the user's", _users(module, function), compiles=True, needs=_DYNAMO)
     else:
         raise LookupError(f"there is no mode {name}")
-    if precision == DEFAULT_PRECISION:
+    if precision == FLOAT32:
         return found
 
     def prepare(workload: Workload, request: Request) -> Workload:

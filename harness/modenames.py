@@ -17,10 +17,10 @@ PRECISIONS = {
 }
 """Precisions by the suffix they have in the name of a mode, with what they mean; `float32` is written as none."""
 
-DEFAULT_PRECISION = "float32"
+FLOAT32 = "float32"
 EAGER = "eager"
 
-_SUFFIXES = sorted(PRECISIONS.keys() - {DEFAULT_PRECISION}, key=len, reverse=True)
+_SUFFIXES = sorted(PRECISIONS.keys() - {FLOAT32}, key=len, reverse=True)
 
 
 def split_mode(mode: str) -> tuple[str, str]:
@@ -28,12 +28,12 @@ def split_mode(mode: str) -> tuple[str, str]:
     for suffix in _SUFFIXES:
         if mode.endswith(f"_{suffix}") and len(mode) > len(suffix) + 1:
             return mode[: -len(suffix) - 1], suffix
-    return mode, DEFAULT_PRECISION
+    return mode, FLOAT32
 
 
 def join_mode(backend: str, precision: str) -> str:
     """The name of a mode: what `split_mode` takes apart."""
-    return backend if precision == DEFAULT_PRECISION else f"{backend}_{precision}"
+    return backend if precision == FLOAT32 else f"{backend}_{precision}"
 
 
 def baseline(mode: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -244,6 +245,12 @@ class LaneRecord(Record, frozen=True, kw_only=True):
     def name(self) -> str:
         """The lane's name, `mode@build`."""
         return f"{self.mode}@{self.build}"
+
+    @property
+    def typical_seconds(self) -> float | None:
+        """Median over launches of the launches' medians, in seconds; None without a sample."""
+        medians = [statistics.median(launch.seconds) for launch in self.launches if launch.seconds]
+        return statistics.median(medians) if medians else None
 
 
 class Health(Record, frozen=True, kw_only=True):

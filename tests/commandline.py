@@ -9,7 +9,10 @@ import sys
 from collections.abc import Mapping
 
 ROOT = pathlib.Path(__file__).parents[1]
-COMMANDS = ("list", "run", "judge", "report", "bench", "calibrate", "compare", "score", "schema", "reference")
+COMMANDS = (
+    *("list", "run", "judge", "report", "bench", "calibrate", "compare", "score", "export", "import", "schema"),
+    "reference",
+)
 
 
 def environment(home: pathlib.Path, **more: str) -> dict[str, str]:

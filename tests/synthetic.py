@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from bot.testname import parse_test_name
 from harness import records
+from harness.testname import parse_test_name
 
 STARTED = "2026-01-02T03:04:05Z"
 FINISHED = "2026-01-02T03:14:05Z"
@@ -102,6 +102,9 @@ class Case:
     """Ratio of single phases of a train step; others have the test's own ratio."""
     memory_ratio: float = 1.0
     health: records.Health | None = HEALTH
+    compilation: records.Compilation | None = None
+    """Of all lanes of the test."""
+    accuracy: records.Accuracy | None = None
 
 
 def cases(count: int, ratio: float = 1.0, *, prefix: str = "model", mode: str = "eager") -> list[Case]:
@@ -259,6 +262,7 @@ def _test(case: Case, base: records.Build | None, head: records.Build, draws: _D
         stopped=case.stopped if measured else "",
         elapsed_seconds=12.0,
         health=case.health if measured else None,
+        accuracy=case.accuracy,
     )
 
 
@@ -295,4 +299,5 @@ def _lane(case: Case, mode: str, build: str, ratio: float, side: int, draws: _Dr
             )
             for index in range(draws.launches)
         ),
+        compilation=case.compilation,
     )

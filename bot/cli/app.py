@@ -8,7 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.boundary import EXIT_CODES
-from bot.cli.commands import bench, calibrate, compare, compilers, judge, listing, reference, report, run, schema, score
+from bot.cli.commands import (
+    bench,
+    calibrate,
+    compare,
+    compilers,
+    export,
+    import_,
+    judge,
+    listing,
+    reference,
+    report,
+    run,
+    schema,
+    score,
+)
 
 _HELP = """Tells whether a change made a model slower, and how sure that is.
 
@@ -40,6 +54,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "compilers": compilers.compilers,
     "compare": compare.compare,
     "score": score.score,
+    "export": export.export,
+    "import": import_.import_,
     "schema": schema.schema,
 }
 

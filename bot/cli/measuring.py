@@ -190,14 +190,14 @@ def _durations(selection: Selection) -> dict[str, float]:
 
 def _modes(selection: Selection) -> tuple[str, ...]:
     """Every mode asked for in every precision asked for; a mode that names its precision is left as it is."""
-    from harness.modenames import DEFAULT_PRECISION, PRECISIONS, join_mode, split_mode
+    from harness.modenames import FLOAT32, PRECISIONS, join_mode, split_mode
 
     modes = quantities.words(selection.modes, "--modes")
     precisions = quantities.words(selection.dtype, "--dtype")
     for precision in precisions:
         quantities.known(precision, PRECISIONS, "precision")
     every = (
-        mode if split_mode(mode)[1] != DEFAULT_PRECISION else join_mode(mode, precision)
+        mode if split_mode(mode)[1] != FLOAT32 else join_mode(mode, precision)
         for precision in precisions
         for mode in modes
     )

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot import numbers
-from bot.testname import is_test_name, parse_test_name
 from bot.verdict import Outcome, Speedup, TestVerdict, Verdict
 from harness.records import Build, Health
+from harness.testname import is_test_name, parse_test_name
 
 Question = Literal["builds", "a/a", "reference", "runs", "nothing"]
 """What a run's head was compared with: another build, the same build again, stored norms, another run, or nothing."""

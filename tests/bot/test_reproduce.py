@@ -76,3 +76,8 @@ def test_a_command_that_cannot_be_read_does_no_harm() -> None:
 
 def test_a_run_of_one_build_has_no_base() -> None:
     assert "--base" not in command(synthetic.run([Case(A)], base=None).header, [A])
+
+
+def test_what_another_tool_measured_is_not_offered_again() -> None:
+    imported = msgspec.structs.replace(header(), command="torchwarden import hud-v3")
+    assert command(imported, [A]) == ""

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from bot import score as scoring
 from bot.taskmap import TASKS, UNLISTED
-from bot.testname import TestName as Name
-from bot.testname import canonical, is_test_name, listed, parse_test_name
 from harness.errors import UserError
+from harness.testname import TestName as Name
+from harness.testname import canonical, is_test_name, listed, parse_test_name
 from tests.published import v1_reference
 
 # This machine may be busy; how long an example takes is no property of the code.

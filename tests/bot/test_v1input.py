@@ -62,5 +62,5 @@ def test_input_that_cannot_be_read(tmp_path: Path) -> None:
             v1input.load(path)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="not a JSON file"):
+    with pytest.raises(UserError, match="line 1: is not UTF-8 text"):
         v1input.load(binary)

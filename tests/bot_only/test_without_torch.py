@@ -100,6 +100,14 @@ def test_reference_score_and_compare(folder: pathlib.Path) -> None:
     assert torchwarden("compare", "same.jsonl", "run.jsonl", cwd=folder).returncode == 1
 
 
+def test_export_and_import(folder: pathlib.Path) -> None:
+    done = torchwarden("export", "dynamo-csv", "run.jsonl", "--out", "csv", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    files = sorted((folder / "csv").iterdir())
+    done = torchwarden("import", "dynamo-csv", *files, "--out", "back.jsonl", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "back.jsonl: 2 tests (2 pass)\n")
+
+
 @pytest.mark.parametrize("command", [("run", "--out", "new.jsonl"), ("bench",), ("calibrate", "--brief")])
 def test_measuring_says_that_torch_is_missing(command: tuple[str, ...], folder: pathlib.Path) -> None:
     before = contents(folder)

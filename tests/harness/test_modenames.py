@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.modenames import PRECISIONS, baseline, join_mode, split_mode
 
@@ -27,3 +29,9 @@ def test_a_mode_is_a_backend_and_a_precision(mode, backend, precision, against):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_is_joined_can_be_split(precision):
     assert split_mode(join_mode("inductor", precision)) == ("inductor", precision)
+
+
+@given(st.text("abmp_fd16", min_size=1), st.sampled_from(sorted(PRECISIONS)))
+def test_parts_join_to_the_name_they_came_from(backend, precision):
+    mode = join_mode(backend, precision)
+    assert join_mode(*split_mode(mode)) == mode

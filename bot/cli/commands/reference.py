@@ -109,8 +109,8 @@ def _on_lane(run: Run, build: str | None, path: pathlib.Path) -> Run:
 
 
 def _refuse_incomplete(run: Run, path: pathlib.Path) -> None:
-    from bot.testname import listed
     from harness.errors import UserError
+    from harness.testname import listed
 
     if run.missing:
         raise UserError(

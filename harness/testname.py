@@ -1,6 +1,6 @@
 """The name of a test, in the grammar of TorchBench score V1: `test_eval[resnet50-cpu-eager]`.
 
-Promises that every module of the bot reads a name in the same way as V1 did, so that a run can be scored with the
+Promises that every module reads a name in the same way as V1 did, so that a run can be scored with the
 published reference. For whoever has to know which model, device and mode a name stands for, or has to list names in a
 sentence.
 """
