@@ -25,7 +25,12 @@ from typing import Any
 
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
-BUILTIN_SUITES = ("smoke", "torchbench")
+BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface")
+LISTS = {
+    "current": "the models that the TorchDynamo benchmark runs today",
+    "2025": "those that it ran before October 2025",
+}
+"""Published lists of models that a benchmark may be on, and what each is."""
 COMPATIBILITIES = ("v1", "dynamo", "dynamo-2022")
 """Whose ways a benchmark can be asked to follow where they change the timing: `v1` is TorchBench V1 with its mistakes,
 `dynamo` the TorchDynamo benchmark harness, whose loss is the mean of the outputs unless the model has its own, and
@@ -117,6 +122,7 @@ class Description:
     facets joined by hyphens ("train", "cuda-train", "jit", "eval-jit"); `needs` names the packages the nursery
     preloads. `parameters` is the number of parameters by size, all networks together, those that share a tensor
     counted once; `nondeterministic` says why two launches on a CPU may differ, and is empty where they agree bitwise.
+    `lists` names the published lists that hold the model (see `LISTS`), of a suite that follows such lists.
     """
 
     name: str
@@ -131,6 +137,7 @@ class Description:
     summary: str = ""
     parameters: Mapping[str, int] = field(default_factory=dict)
     nondeterministic: str = ""
+    lists: tuple[str, ...] = ()
 
     def why_not(self, type: str, device: str, mode: str) -> str | None:
         """The reason why this benchmark cannot run in this type, device and mode; None when it can."""
@@ -170,6 +177,7 @@ def benchmark(
     needs: Sequence[str] = (),
     parameters: int | Mapping[str, int] | None = None,
     nondeterministic: str = "",
+    lists: Sequence[str] = (),
 ) -> Callable[[Build], Build]:
     """Register the decorated function as the benchmark `name` of the suite its module belongs to.
 
@@ -181,7 +189,7 @@ def benchmark(
         raise ValueError(f"benchmark {name}: give at least one size")
     if not name or any(character in name for character in "[]\n\t /"):
         raise ValueError(f"benchmark {name!r}: a name holds no brackets, slashes or spaces")
-    for given, known, word in ((types, TYPES, "type"), (devices, DEVICES, "device")):
+    for given, known, word in ((types, TYPES, "type"), (devices, DEVICES, "device"), (lists, tuple(LISTS), "list")):
         for value in given:
             if value not in known:
                 raise ValueError(f"benchmark {name}: unknown {word} {value!r}; known are {', '.join(known)}")
@@ -209,6 +217,7 @@ def benchmark(
                 summary=(build.__doc__ or "").strip().partition("\n")[0],
                 parameters=counts,
                 nondeterministic=nondeterministic,
+                lists=tuple(lists),
             ),
             build,
         )

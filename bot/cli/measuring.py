@@ -74,6 +74,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         device=selection.device,
         size=selection.size,
         only=selection.only,
+        wanted_list=selection.listed,
     )
     if tests is not None:
         groups = _spread([group for group in groups if group.modes], tests)

@@ -24,6 +24,9 @@ def list_tests(
     only: Annotated[
         str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
     ] = None,
+    listed: Annotated[
+        str, typer.Option("--list", metavar="NAME", help="Models of timm and huggingface: current, 2025 or all.")
+    ] = "current",
     type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types.")] = "eval,train",
     modes: Annotated[str | None, typer.Option("--modes", metavar="LIST", help="Modes (default: all).")] = None,
     device: Annotated[str, typer.Option("--device", metavar="LIST", help="Devices.")] = "cpu",
@@ -47,7 +50,7 @@ def list_tests(
         for value in given:
             quantities.known(value, known, word)
     suites = suite or list(benchmark.BUILTIN_SUITES)
-    descriptions = plan.describe_suites(suites, environment=dict(os.environ))
+    descriptions = plan.of_list(plan.describe_suites(suites, environment=dict(os.environ)), listed)
     if size is not None:
         quantities.known(size, sorted({name for one in descriptions for name in one.sizes}), "size")
     rows = [
@@ -100,6 +103,7 @@ def _rows(
                         "modes": [other for other in modes if one.why_not(type, device, other) is None],
                         "parameters": dict(one.parameters),
                         "nondeterministic": one.nondeterministic,
+                        "lists": list(one.lists),
                         "supported": reason is None,
                         "reason": reason,
                     }
