@@ -29,6 +29,7 @@ BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface")
 LISTS = {
     "current": "the models that the TorchDynamo benchmark runs today",
     "2025": "those that it ran before October 2025",
+    "earlier": "those that it ran at some time before and then no more",
 }
 """Published lists of models that a benchmark may be on, and what each is."""
 COMPATIBILITIES = ("v1", "dynamo", "dynamo-2022")

@@ -25,7 +25,7 @@ def list_tests(
         str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
     ] = None,
     listed: Annotated[
-        str, typer.Option("--list", metavar="NAME", help="Models of timm and huggingface: current, 2025 or all.")
+        str, typer.Option("--list", metavar="NAME", help="Models of timm and huggingface: current, 2025, earlier, all.")
     ] = "current",
     type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types.")] = "eval,train",
     modes: Annotated[str | None, typer.Option("--modes", metavar="LIST", help="Modes (default: all).")] = None,
