@@ -695,7 +695,7 @@ GENERATORS: dict[str, Generator] = {
         parameters=(2_614_341_888, 2_230_528),
     ),
     "gemma-3-4b-it": Generator(
-        "google/gemma-3-4b-it: 34 layers, every sixth attends to everything, prompted with text alone; generates text token by token.",
+        "google/gemma-3-4b-it: 34 layers, a sixth of them global; generates text token by token.",
         GEMMA_3,
         "Gemma3ForConditionalGeneration",
         parameters=(4_300_079_472, 4_944_576),
