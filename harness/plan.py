@@ -146,7 +146,9 @@ def select(
     places = {benchmark.suite_name(suite): suite for suite in suites}
     groups = []
     sizes: set[str] = set()
-    for description in of_list(descriptions, wanted_list):
+    descriptions = list(descriptions)
+    listed = of_list(descriptions, wanted_list)
+    for description in listed:
         sizes |= set(description.sizes)
         for type in dict.fromkeys(types):
             names = {mode: test_name(type, description.name, device, mode) for mode in modes}
@@ -176,6 +178,11 @@ def select(
             f"no test of {', '.join(suites)} matches the selection"
             + (f" --only {only!r}" if only else "")
             + "; see the names with `torchwarden list`"
+            + (
+                f", or take models that are not on the list {wanted_list} too (--list all)"
+                if listed != descriptions
+                else ""
+            )
         )
     return groups
 

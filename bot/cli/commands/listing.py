@@ -50,14 +50,22 @@ def list_tests(
         for value in given:
             quantities.known(value, known, word)
     suites = suite or list(benchmark.BUILTIN_SUITES)
-    descriptions = plan.of_list(plan.describe_suites(suites, environment=dict(os.environ)), listed)
+    described = plan.describe_suites(suites, environment=dict(os.environ))
+    descriptions = plan.of_list(described, listed)
     if size is not None:
         quantities.known(size, sorted({name for one in descriptions for name in one.sizes}), "size")
     rows = [
         row for row in _rows(descriptions, types, chosen, devices, size) if only is None or _matches(only, row["test"])
     ]
     if not rows:
-        raise UserError(f"no test of {', '.join(suites)} matches --only {only!r}; leave it out to see all names")
+        raise UserError(
+            f"no test of {', '.join(suites)} matches --only {only!r}; leave it out to see all names"
+            + (
+                f", or see models that are not on the list {listed} too (--list all)"
+                if descriptions != described
+                else ""
+            )
+        )
     print(json.dumps(rows, indent=2) if as_json else "\n".join(_text(rows)))
 
 
