@@ -64,17 +64,17 @@ class Model:
     """What tells one model from the others.
 
     `name` is the network's class, `sequence` the tokens of a text and `small_sequence` those in the small size,
-    `parameters` the two counts. `current` is the batch size that the list of today comes to, `list_2025` and `earlier`
-    those of the lists before, `cpu` that of the file for CPUs; None where it is not there. `numbers` are what the
-    architecture does not say or says otherwise, `small` the same for the small size. The rest is as in
-    `networks.language_model`.
+    `parameters` the two counts, None where it cannot be built. `current` is the batch size that the list of today comes
+    to, `list_2025` and `earlier` those of the lists before, `cpu` that of the file for CPUs; None where it is not
+    there. `numbers` are what the architecture does not say or says otherwise, `small` the same for the small size. The
+    rest is as in `networks.language_model`.
     """
 
     summary: str
     architecture: Architecture
     name: str
     sequence: int
-    parameters: tuple[int, int]
+    parameters: tuple[int, int] | None
     current: int | None = None
     list_2025: int | None = None
     earlier: int | None = None
@@ -109,6 +109,8 @@ class Model:
 
     def counts(self) -> dict[str, int]:
         """The number of parameters by size."""
+        if self.parameters is None:
+            return {}
         whole, small = self.parameters
         return {**dict.fromkeys(self.sizes(), whole), "small": small}
 
@@ -662,7 +664,7 @@ MODELS: dict[str, Model] = {
         SPEECH_TO_TEXT_2,
         "Speech2Text2ForCausalLM",
         sequence=128,
-        parameters=(0, 0),
+        parameters=None,
         earlier=1024,
         descends=True,
         unsupported=dict.fromkeys(("eval", "train"), "transformers 5 has Speech2Text2 no more"),
@@ -680,7 +682,7 @@ MODELS: dict[str, Model] = {
     ),
 }
 
-# transformers would build a network by its full name from the hub; a benchmark's name holds no slash.
+# A benchmark's name holds no slash, so the part before it stands in the summary alone.
 GENERATORS: dict[str, Generator] = {
     "Llama-3.2-1B": Generator(
         "meta-llama/Llama-3.2-1B: 16 layers, four queries to a key; generates text token by token.",
