@@ -439,7 +439,6 @@ MODELS: dict[str, Model] = {
         "PoolFormer-M36, pooling in place of attention.",
         parameters=56_172_520,
         list_2025=128,
-        small={"depths": (2, 2, 4, 2)},
     ),
     "regnety_002": Model(
         "RegNetY-200MF, group convolutions with squeeze and excitation.",
