@@ -25,7 +25,13 @@ from typing import Any
 
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
-BUILTIN_SUITES = ("smoke", "torchbench")
+BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface")
+LISTS = {
+    "current": "the models that the TorchDynamo benchmark runs today",
+    "2025": "those that it ran before October 2025",
+    "earlier": "those that it ran at some time before and then no more",
+}
+"""Published lists of models that a benchmark may be on, and what each is."""
 COMPATIBILITIES = ("v1", "dynamo", "dynamo-2022")
 """Whose ways a benchmark can be asked to follow where they change the timing: `v1` is TorchBench V1 with its mistakes,
 `dynamo` the TorchDynamo benchmark harness, whose loss is the mean of the outputs unless the model has its own, and
@@ -120,6 +126,7 @@ class Description:
     preloads. `parameters` is the number of parameters by size, all networks together, those that share a tensor
     counted once; `nondeterministic` says why two launches on a CPU may differ, and is empty where they agree bitwise.
     `tolerances` are those of the accuracy check, by type, where the suite's will not do.
+    `lists` names the published lists that hold the model (see `LISTS`), of a suite that follows such lists.
     """
 
     name: str
@@ -135,6 +142,7 @@ class Description:
     parameters: Mapping[str, int] = field(default_factory=dict)
     nondeterministic: str = ""
     tolerances: Mapping[str, float] = field(default_factory=dict)
+    lists: tuple[str, ...] = ()
 
     def why_not(self, type: str, device: str, mode: str) -> str | None:
         """The reason why this benchmark cannot run in this type, device and mode; None when it can."""
@@ -175,6 +183,7 @@ def benchmark(
     parameters: int | Mapping[str, int] | None = None,
     nondeterministic: str = "",
     tolerances: Mapping[str, float] | None = None,
+    lists: Sequence[str] = (),
 ) -> Callable[[Build], Build]:
     """Register the decorated function as the benchmark `name` of the suite its module belongs to.
 
@@ -186,7 +195,7 @@ def benchmark(
         raise ValueError(f"benchmark {name}: give at least one size")
     if not name or any(character in name for character in "[]\n\t /"):
         raise ValueError(f"benchmark {name!r}: a name holds no brackets, slashes or spaces")
-    for given, known, word in ((types, TYPES, "type"), (devices, DEVICES, "device")):
+    for given, known, word in ((types, TYPES, "type"), (devices, DEVICES, "device"), (lists, tuple(LISTS), "list")):
         for value in given:
             if value not in known:
                 raise ValueError(f"benchmark {name}: unknown {word} {value!r}; known are {', '.join(known)}")
@@ -215,6 +224,7 @@ def benchmark(
                 parameters=counts,
                 nondeterministic=nondeterministic,
                 tolerances=dict(tolerances or {}),
+                lists=tuple(lists),
             ),
             build,
         )

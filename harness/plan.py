@@ -25,6 +25,7 @@ from harness.builds import copy_worker_tree
 from harness.errors import UserError
 from harness.modenames import split_mode
 
+DEFAULT_LIST, EVERY_LIST = "current", "all"
 MINIMUM_INJECTION, MAXIMUM_INJECTION = 0.001, 10.0
 
 
@@ -105,9 +106,19 @@ def _describe_file(suite: str, python: str, environment: Mapping[str, str]) -> l
         )
     entries = json.loads(done.stdout.splitlines()[-1])
     return [
-        Description(**{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs")}})
+        Description(**{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs", "lists")}})
         for entry in entries
     ]
+
+
+def of_list(descriptions: Iterable[Description], wanted: str) -> list[Description]:
+    """The benchmarks of a published list, in order, and those that are on none; all of them where it is `all`.
+
+    Raises UserError for an unknown list.
+    """
+    if wanted != EVERY_LIST and wanted not in benchmark.LISTS:
+        raise UserError(_unknown("list", wanted, (*benchmark.LISTS, EVERY_LIST)))
+    return [one for one in descriptions if wanted == EVERY_LIST or not one.lists or wanted in one.lists]
 
 
 def select(
@@ -119,10 +130,12 @@ def select(
     device: str,
     size: str,
     only: str | None = None,
+    wanted_list: str = DEFAULT_LIST,
 ) -> list[Group]:
     """The groups to measure: every benchmark in these types and modes whose test name `only` (a regex) finds.
 
-    Raises UserError for unknown types, modes, devices or sizes, a regex that is none, and a selection without a test.
+    Of suites that follow published lists, only the models of `wanted_list` (see `of_list`). Raises UserError for
+    unknown types, modes, devices, sizes or lists, a regex that is none, and a selection without a test.
     """
     for word, given, known in (
         ("type", types, benchmark.TYPES),
@@ -137,7 +150,9 @@ def select(
     places = {benchmark.suite_name(suite): suite for suite in suites}
     groups = []
     sizes: set[str] = set()
-    for description in descriptions:
+    descriptions = list(descriptions)
+    listed = of_list(descriptions, wanted_list)
+    for description in listed:
         sizes |= set(description.sizes)
         for type in dict.fromkeys(types):
             names = {mode: test_name(type, description.name, device, mode) for mode in modes}
@@ -167,6 +182,11 @@ def select(
             f"no test of {', '.join(suites)} matches the selection"
             + (f" --only {only!r}" if only else "")
             + "; see the names with `torchwarden list`"
+            + (
+                f", or take models that are not on the list {wanted_list} too (--list all)"
+                if listed != descriptions
+                else ""
+            )
         )
     return groups
 

@@ -75,6 +75,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         device=selection.device,
         size=selection.size,
         only=selection.only,
+        wanted_list=selection.listed,
     )
     if selection.shard is not None:
         groups = plan.shard(groups, *plan.parse_shard(selection.shard), _durations(selection))

@@ -30,6 +30,9 @@ class Selection:
     only: Annotated[
         str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
     ] = None
+    listed: Annotated[
+        str, typer.Option("--list", metavar="NAME", help="Models of timm and huggingface: current, 2025, earlier, all.")
+    ] = "current"
     type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types: eval, train.")] = "eval,train"
     modes: Annotated[str, typer.Option("--modes", metavar="LIST", help="Modes, see `torchwarden list`.")] = "eager"
     dtype: Annotated[

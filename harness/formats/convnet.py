@@ -23,6 +23,7 @@ import msgspec
 from harness import records
 from harness.formats import exported, foreign, imported
 from harness.formats.upload import Upload
+from harness.modenames import EAGER
 from harness.records import LaneRecord, Run
 from harness.testname import TestName, quoted
 
@@ -148,7 +149,7 @@ def _block_of(where: str, head: re.Match[str], named: re.Match[str] | None) -> _
         model=foreign.name(where, head["model"]),
         items=int(batch[0]) if batch else 1,
         device=named["device"] if named else "cpu" if head["kernel"] == "nn" else "cuda",
-        mode=named["mode"] if named else exported.EAGER,
+        mode=named["mode"] if named else EAGER,
         kind=named["kind"] if named else None,
     )
 

@@ -26,7 +26,7 @@ from harness.errors import UserError
 from harness.formats import dashboard, exported, foreign, imported
 from harness.formats.dashboard import Name
 from harness.formats.upload import Upload
-from harness.modenames import join_mode
+from harness.modenames import EAGER, join_mode
 from harness.records import Accuracy, Compilation, LaneRecord, Run
 from harness.testname import TestName, quoted
 
@@ -252,7 +252,7 @@ def _lanes(name: Name, row: _Row, accuracy: _Row | None) -> list[LaneRecord]:
         peak_memory_bytes=_bytes(row, "dynamo_peak_mem"),
         compilation=Compilation(cold_seconds=cold, **counts) if counts or cold is not None else None,
     )
-    eager = join_mode(exported.EAGER, name.precision)
+    eager = join_mode(EAGER, name.precision)
     if speedup is None or eager == name.mode:
         return [own]
     theirs = foreign.seconds(f"{row.where}, speedup", speedup * seconds)

@@ -31,7 +31,7 @@ from harness import records
 from harness.formats import dashboard, dynamo_csv, exported, foreign, imported
 from harness.formats.dashboard import Name
 from harness.formats.upload import Upload
-from harness.modenames import join_mode
+from harness.modenames import EAGER, join_mode
 from harness.records import Accuracy, Build, Compilation, LaneRecord, Machine, Run
 from harness.testname import TestName, quoted
 
@@ -314,7 +314,7 @@ def _lanes(where: str, one: _Found) -> list[LaneRecord]:
         compilation=Compilation(cold_seconds=cold, **counts) if counts or cold is not None else None,
     )
     speedup = mean("speedup")
-    eager = join_mode(exported.EAGER, one.name.precision)
+    eager = join_mode(EAGER, one.name.precision)
     if speedup is None or eager == one.name.mode:
         return [own]
     theirs = foreign.seconds(f"{where}, speedup", speedup * statistics.median(seconds))

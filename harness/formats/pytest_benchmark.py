@@ -26,7 +26,7 @@ import msgspec
 from harness import __version__, records
 from harness.formats import exported, foreign, imported
 from harness.formats.upload import Upload
-from harness.modenames import split_mode
+from harness.modenames import EAGER, split_mode
 from harness.records import Build, LaneRecord, Launch, Machine, Run
 from harness.testname import TestName, is_test_name, parse_test_name, quoted
 
@@ -235,7 +235,7 @@ def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _name(where: str, name: object) -> TestName:
     # First, for V1's grammar would take the device for a mode where the model's name holds a dash.
     if isinstance(name, str) and (match := _WITHOUT_MODE.fullmatch(name)) is not None:
-        parts = TestName(match[1], match[2], match[3], exported.EAGER)
+        parts = TestName(match[1], match[2], match[3], EAGER)
     elif isinstance(name, str) and is_test_name(name):
         parts = parse_test_name(name)
     else:

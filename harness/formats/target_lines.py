@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from harness import records
 from harness.formats import exported, foreign, imported
 from harness.formats.upload import Upload
+from harness.modenames import EAGER
 from harness.records import Run
 from harness.testname import TestName
 
@@ -43,7 +44,7 @@ def read(files: Mapping[str, bytes]) -> Run:
     failed: dict[TestName, str] = {}
     for path, content in files.items():
         named = _FILE.fullmatch(pathlib.PurePath(path).name)
-        device, mode = (named["device"], named["mode"]) if named else ("cpu", exported.EAGER)
+        device, mode = (named["device"], named["mode"]) if named else ("cpu", EAGER)
         for number, line in foreign.lines(foreign.text(path, content)):
             where = f"{path}, line {number}"
             if (match := _TARGET.fullmatch(line.strip())) is not None:

@@ -25,7 +25,7 @@ from harness import records
 from harness.formats import exported, foreign, imported
 from harness.formats.exported import Row
 from harness.formats.upload import Upload
-from harness.modenames import FLOAT32, join_mode, split_mode
+from harness.modenames import EAGER, FLOAT32, join_mode, split_mode
 from harness.records import Accuracy, Build, Run
 from harness.testname import TestName, quoted
 
@@ -138,7 +138,7 @@ _OWN_PRECISIONS: Mapping[str, str] = {"fp32": FLOAT32}
 
 def _arguments(mode: str) -> list[str]:
     backend, precision = split_mode(mode)
-    found = [] if backend == exported.EAGER else ["--jit"] if backend == "jit" else [_DYNAMO, backend]
+    found = [] if backend == EAGER else ["--jit"] if backend == "jit" else [_DYNAMO, backend]
     return found if precision == FLOAT32 else [*found, _PRECISION, precision]
 
 
@@ -150,7 +150,7 @@ def _mode(where: str, text: str) -> str:
         arguments = None
     if not isinstance(arguments, list) or not all(isinstance(one, str) for one in arguments):
         foreign.refuse(where, f"{quoted(text)} is not a list of words", "give the file as it was written")
-    backend, precision, others = exported.EAGER, FLOAT32, []
+    backend, precision, others = EAGER, FLOAT32, []
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -179,7 +179,7 @@ def _read_arguments(where: str, key: str, value: object) -> tuple[TestName, Told
 
 
 def _write_cpu(row: Row) -> dict[str, Any]:
-    if row.device != "cpu" or row.mode != exported.EAGER or row.type not in ("train", "eval"):
+    if row.device != "cpu" or row.mode != EAGER or row.type not in ("train", "eval"):
         return {}
     front = f"{row.benchmark}-{row.type}"
     if row.lane is None:
@@ -202,7 +202,7 @@ _CPU = re.compile(
 def _read_cpu(where: str, key: str, value: object) -> tuple[TestName, Told] | None:
     if (match := _CPU.fullmatch(key)) is None:
         return None
-    return TestName(match["type"], match["model"], "cpu", exported.EAGER), _METRICS[match["metric"]](where, value)
+    return TestName(match["type"], match["model"], "cpu", EAGER), _METRICS[match["metric"]](where, value)
 
 
 # optim, which times optimizers alone.
@@ -217,7 +217,7 @@ def _write_optim(row: Row) -> dict[str, Any]:
 def _read_optim(where: str, key: str, value: object) -> tuple[TestName, Told] | None:
     if ", " not in key or key.startswith("model="):
         return None
-    return TestName("optim", key, imported.UNKNOWN, exported.EAGER), _latency(where, value, 1.0)
+    return TestName("optim", key, imported.UNKNOWN, EAGER), _latency(where, value, 1.0)
 
 
 # What values say.

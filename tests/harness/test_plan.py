@@ -87,6 +87,7 @@ def test_a_type_that_is_given_twice_counts_once():
         ({"modes": ["eagre"]}, "there is no mode 'eagre'; choose eager"),
         ({"device": "tpu"}, "there is no device 'tpu'; choose cpu"),
         ({"size": "smal"}, "there is no size 'smal'; choose small"),
+        ({"wanted_list": "curent"}, "there is no list 'curent'; choose current"),
         (
             {"only": "bert"},
             "no test of here matches the selection --only 'bert'; see the names with `torchwarden list`",
@@ -101,6 +102,26 @@ def test_a_wrong_selection_is_one_sentence(changes, sentence):
         _select(**changes)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+LISTED = (
+    _description("new", lists=("current",)),
+    _description("kept", lists=("current", "2025")),
+    _description("old", lists=("2025",)),
+    _description("mine"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["new", "kept", "mine"]),
+        ({"wanted_list": "2025"}, ["kept", "old", "mine"]),
+        ({"wanted_list": "all"}, ["new", "kept", "old", "mine"]),
+    ],
+)
+def test_a_list_chooses_its_models_and_those_on_no_list(changes, expected):
+    assert [group.description.name for group in _select(LISTED, **changes)] == expected
 
 
 def test_two_suites_with_the_same_test_cannot_share_a_run():

@@ -26,6 +26,9 @@ def list_tests(
     only: Annotated[
         str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
     ] = None,
+    listed: Annotated[
+        str, typer.Option("--list", metavar="NAME", help="Models of timm and huggingface: current, 2025, earlier, all.")
+    ] = "current",
     type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types.")] = "eval,train",
     modes: Annotated[
         str | None, typer.Option("--modes", metavar="LIST", help=f"Modes (default: {','.join(USUAL)}).")
@@ -52,14 +55,22 @@ def list_tests(
     for mode in chosen:
         plan.check_mode(mode)
     suites = suite or list(benchmark.BUILTIN_SUITES)
-    descriptions = plan.describe_suites(suites, environment=dict(os.environ))
+    described = plan.describe_suites(suites, environment=dict(os.environ))
+    descriptions = plan.of_list(described, listed)
     if size is not None:
         quantities.known(size, sorted({name for one in descriptions for name in one.sizes}), "size")
     rows = [
         row for row in _rows(descriptions, types, chosen, devices, size) if only is None or _matches(only, row["test"])
     ]
     if not rows:
-        raise UserError(f"no test of {', '.join(suites)} matches --only {only!r}; leave it out to see all names")
+        raise UserError(
+            f"no test of {', '.join(suites)} matches --only {only!r}; leave it out to see all names"
+            + (
+                f", or see models that are not on the list {listed} too (--list all)"
+                if descriptions != described
+                else ""
+            )
+        )
     print(json.dumps(rows, indent=2) if as_json else "\n".join(_text(rows)))
 
 
@@ -105,6 +116,7 @@ def _rows(
                         "modes": [other for other in modes if one.why_not(type, device, other) is None],
                         "parameters": dict(one.parameters),
                         "nondeterministic": one.nondeterministic,
+                        "lists": list(one.lists),
                         "supported": reason is None,
                         "reason": reason,
                     }

@@ -175,6 +175,13 @@ def test_list_names_tests_and_says_why_not(capfd: pytest.CaptureFixture[str]) ->
     out = call(capfd, "list", "--only", "resnet18-cpu")[1]
     assert all(row["test"] in out for row in chosen)
     assert "dlrm" not in out
+    assert "cait_m36_384" not in {row["benchmark"] for row in rows}
+    (old,) = {
+        tuple(row["lists"])
+        for row in json.loads(call(capfd, "list", "--json", "--list", "all")[1])
+        if row["benchmark"] == "cait_m36_384"
+    }
+    assert old == ("2025",)
     # A whole name is no pattern, and two suites may have a test of that name.
     named = json.loads(call(capfd, "list", "--only", chosen[0]["test"], "--json")[1])
     assert {row["test"] for row in named} == {chosen[0]["test"]}

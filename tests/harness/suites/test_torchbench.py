@@ -6,32 +6,28 @@ The `v1` size is built on the meta device here, which costs nothing; `make test-
 import importlib
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
-import harness
 from bot.taskmap import TASKS
 from harness import facts
-from harness.benchmark import TYPES, load
+from harness.benchmark import load
 from harness.clock import CpuClock
 from harness.lanes import MODES, step_of
-from tests.workloads import build, meta
+from tests.workloads import FULL, ROOT, build, check_description, check_steps, libraries_loaded_by, meta
 
 torch = pytest.importorskip("torch")
 for library in ("torchvision", "timm", "transformers"):
     pytest.importorskip(library)
 
 SUITE = load("torchbench")
-ROOT = pathlib.Path(harness.__file__).resolve().parents[1]
 SIZES = ("v1", "current", "small")
 WITHOUT_TRAINING = {"pyhpc_equation_of_state", "pyhpc_isoneutral_mixing"}
 CONVERTED = {"mobilenet_v2_quantized_qat": 0, "resnet50_quantized_qat": 0}
 """Models whose eval network holds packed integers in place of parameters, and how many are left."""
 STEPS = [(name, type) for name, entry in SUITE.items() for type in entry.description.types]
-FULL = pytest.mark.skipif("TORCHWARDEN_FULL" not in os.environ, reason="takes long; `make test-full` runs it")
 
 each = pytest.mark.parametrize("name", SUITE)
 each_step = pytest.mark.parametrize(("name", "type"), STEPS)
@@ -95,24 +91,11 @@ def test_all_but_the_two_without_parameters_train():
 def test_a_description_is_whole(name):
     description = SUITE[name].description
     assert tuple(sorted(description.sizes)) == tuple(sorted(SIZES))
-    assert description.devices in (("cpu", "cuda"), ("cpu",))
-    assert description.devices == ("cpu", "cuda") or "cuda" in description.unsupported
-    assert description.summary.endswith(".")
-    assert set(description.parameters) == set(SIZES)
-    for key, reason in description.unsupported.items():
-        assert set(key.split("-")) <= {*TYPES, "cpu", "cuda", *MODES}
-        assert len(reason.split()) > 2
-    # Sizes go to workers as JSON.
-    assert json.loads(json.dumps(description.sizes))
+    check_description(description)
 
 
 def test_importing_the_suite_does_not_import_torch():
-    code = (
-        "import sys, harness.benchmark as b; b.load('torchbench');"
-        " print({'torch', 'numpy', 'timm', 'transformers', 'torchvision'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "set()", done.stderr
+    assert libraries_loaded_by("torchbench") == "set()"
 
 
 def test_what_the_benchmarks_need_can_be_preloaded():
@@ -133,35 +116,7 @@ def test_parameters_are_as_described(name):
 
 @each_step
 def test_a_small_step_runs_again_and_again_and_is_finite(name, type):
-    workload, request = build(name, type)
-    assert workload.items >= 1
-    before = [tensor.clone() for tensor in _trained(workload)]
-    step = step_of(workload, request)
-    clock = CpuClock()
-    for _ in range(2):
-        clock.start()
-        output = step(clock)
-        clock.stop()
-        found = list(facts.tensors(output))
-        assert found
-        assert all(bool(tensor.isfinite().all()) for tensor in found if tensor.is_floating_point())
-    if type == "train":
-        assert {"forward", "backward", "update"} <= set(clock.phases)
-        assert sum(clock.phases.values()) <= clock.elapsed
-        changed = [not torch.equal(*pair) for pair in zip(before, _trained(workload), strict=True)]
-        assert sum(changed) > len(changed) / 2, "training must move most parameters"
-    else:
-        assert all(torch.equal(*pair) for pair in zip(before, _trained(workload), strict=True))
-
-
-def _trained(workload):
-    """Parameters that a step may move, in order, each once."""
-    found = {}
-    for network in workload.networks():
-        for parameter in getattr(network, "parameters", list)():
-            if parameter.requires_grad:
-                found[id(parameter)] = parameter.detach()
-    return list(found.values())
+    check_steps(*build(name, type))
 
 
 def test_two_processes_agree_bitwise_unless_a_reason_is_given():
