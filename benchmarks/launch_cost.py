@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from harness import builds, machine
+from harness import builds, buildspec, machine
 from harness.plan import describe_suites
 from harness.pool import Pool, Settings
 
@@ -25,7 +25,7 @@ FRESH = "import torch, torchvision; torch.set_num_threads(1); torchvision.models
 def main() -> None:
     """Time both, alternately, and print the ratio of medians."""
     environment = dict(os.environ)
-    build = builds.resolve("current", "head", environment)
+    build = builds.resolve(buildspec.parse("current", "head"), environment)
     cpus = machine.choose_cpus(1)
     description = next(entry for entry in describe_suites(["smoke"]) if entry.name == "resnet18")
     order = {

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from harness import allocators, builds, machine
+from harness import allocators, builds, buildspec, machine
 from harness.plan import describe_suites
 from harness.pool import Pool, Settings
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--launches", type=int, default=12)
     arguments = parser.parse_args()
     environment = dict(os.environ)
-    both = [builds.resolve("current", name, environment) for name in BUILDS]
+    both = [builds.resolve(buildspec.parse("current", name), environment) for name in BUILDS]
     descriptions = {entry.name: entry for entry in describe_suites(["smoke"])}
     cpus = machine.choose_cpus(1)
     print(f"torch {both[0].torch_version}; changes in percent")

@@ -17,7 +17,7 @@ import random
 import statistics
 import tempfile
 
-from harness import builds, interleave, machine, stats
+from harness import builds, buildspec, interleave, machine, stats
 from harness.pool import Pool, Settings
 
 SUITE = """
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--others", nargs="*", default=[], metavar="STEPS:SETTLE", help="other ways to take a sample")
     others = [tuple(map(int, words.split(":"))) for words in parser.parse_args().others]
     environment = dict(os.environ)
-    build = builds.resolve("current", "head", environment)
+    build = builds.resolve(buildspec.parse("current", "head"), environment)
     cpus = machine.choose_cpus(1)
     with machine.stepping_aside(cpus), tempfile.TemporaryDirectory() as folder:
         suite = pathlib.Path(folder) / "overhead_suite.py"

@@ -15,7 +15,7 @@ import random
 import statistics
 import tempfile
 
-from harness import builds, machine
+from harness import builds, buildspec, machine
 from harness.plan import describe_suites
 from harness.pool import Pool, Settings
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--tests", nargs="*", default=TESTS, metavar="TYPE:NAME")
     arguments = parser.parse_args()
     environment = dict(os.environ)
-    build = builds.resolve("current", "head", environment)
+    build = builds.resolve(buildspec.parse("current", "head"), environment)
     descriptions = {entry.name: entry for entry in describe_suites(["smoke"])}
     cpus = machine.choose_cpus(1)
     settings = Settings(2, 1, cpus, "keep", "shared", NEEDS, ("smoke",))

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from harness import buildspec
 from harness.records import Header
 
 LONGEST_LIST = 20
@@ -62,7 +63,11 @@ def _build(header: Header, name: str, option: str) -> str:
     if asked is not None and asked.rpartition("=")[2] == _CURRENT:
         return asked
     build = next((build for build in header.builds if build.name == name), None)
-    return _CURRENT if build is None else f"torch=={build.torch_version}"
+    if build is None:
+        return _CURRENT
+    # A wheel's path means nothing elsewhere.
+    portable = buildspec.kind_of(build.specification) in ("requirement", "nightly", "git")
+    return build.specification if portable else f"torch=={build.torch_version}"
 
 
 def _asked(line: str, option: str) -> str | None:

@@ -1,7 +1,7 @@
 """Builds: from what the user names to an interpreter whose torch and packages are known.
 
-A build is named `current` (this interpreter), `name=path` or `path` of a Python interpreter. It is asked, in a process
-of its own, what it holds. Imports no torch.
+How a build is named: `harness.buildspec`; how one that is not there yet is made: `harness.buildcache`. An interpreter
+is asked, in a process of its own, what it holds. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import pathlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness import codepages, records
+from harness import buildspec, codepages, records
 from harness.errors import UserError
-
-CURRENT = "current"
 
 WORKER_MODULES = (
     "__init__.py",
@@ -58,24 +56,31 @@ print(json.dumps(found))
 
 
 def resolve(
-    specification: str, default_name: str, environment: Mapping[str, str], *, device: str = "cpu"
+    asked: buildspec.Specification,
+    environment: Mapping[str, str],
+    *,
+    device: str = "cpu",
+    make: Callable[[buildspec.Specification], pathlib.Path] | None = None,
 ) -> records.Build:
-    """The build that `specification` names, under its own name or `default_name`.
+    """The build that was asked for.
 
-    Raises UserError when there is no such interpreter, it cannot be run, it has no working torch, or its torch sees no
-    CUDA device although `device` is "cuda".
+    `make` gives the interpreter of a build that is not there yet. Raises UserError when there is no such interpreter or
+    it cannot be made, it cannot be run, it has no working torch, or its torch sees no CUDA device although `device` is
+    "cuda".
     """
-    name, separator, path = specification.rpartition("=")
-    if not separator:
-        name, path = default_name, specification
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise UserError(f"{name!r} cannot name a build; use letters, digits, dots, hyphens and underscores")
-    # Absolute, for it is run from other folders; not resolved, for a virtual environment's python is a link.
-    python = sys.executable if path == CURRENT else str(pathlib.Path(path).absolute())
-    if path != CURRENT and not pathlib.Path(python).is_file():
-        raise UserError(
-            f"there is no build {specification!r}; name `current`, or the path of a Python interpreter as name=path"
-        )
+    name = asked.name
+    if asked.made and make is not None:
+        python = str(make(asked))
+    elif asked.kind == "current":
+        python = sys.executable
+    else:
+        # Absolute, for it is run from other folders; not resolved, for a virtual environment's python is a link.
+        python = str(pathlib.Path(asked.text).absolute())
+        if not pathlib.Path(python).is_file():
+            raise UserError(
+                f"there is no build {asked.text!r}; name `current`, the path of a Python interpreter, a requirement "
+                "such as torch==2.13.0, a wheel, nightly:DAY or git:REF"
+            )
     found = _probe(python, environment)
     if found["torch_version"] is None:
         raise UserError(
@@ -103,6 +108,7 @@ def resolve(
         torch_config=found["torch_config"],
         packages=packages,
         fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
+        specification="" if asked.kind == "path" else asked.text,
         code_bytes=sum(mapping.size for mapping in codepages.mappings(found["maps"])),
     )
 

@@ -102,6 +102,8 @@ class Build(Record, frozen=True, kw_only=True):
     torch_config: str = ""
     packages: dict[str, str] = msgspec.field(default_factory=dict)
     fingerprint: str = ""
+    specification: str = ""
+    """What it was asked for as, where that means the same elsewhere: `current`, a requirement, a commit."""
     code_bytes: int = 0
     """Machine code that a process of it maps once torch is imported, a GPU's libraries left out."""
 

@@ -23,7 +23,7 @@ import uuid
 
 import msgspec
 
-from harness import builds, machine, plan, records
+from harness import builds, buildspec, machine, plan, records
 from harness.session import Session, plan_with_tests, run
 
 SUITES = pathlib.Path(__file__).resolve().parent / "suites"
@@ -36,7 +36,7 @@ PATIENCE = 60.0
 @functools.cache
 def build():
     """This interpreter as a build."""
-    return builds.resolve("current", "head", dict(os.environ))
+    return builds.resolve(buildspec.parse("current", "head"), dict(os.environ))
 
 
 @functools.cache

@@ -150,6 +150,13 @@ def state_folder() -> pathlib.Path:
     return home / "torchwarden"
 
 
+def cache_folder() -> pathlib.Path:
+    """Where builds that were made are kept (XDG Base Directory Specification); it may be emptied at any time."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = pathlib.Path(given) if given.startswith("/") else pathlib.Path.home() / ".cache"
+    return home / "torchwarden"
+
+
 def measure(session: Session, path: pathlib.Path, *, resume: bool = False) -> Measured:
     """Measure the session into `path`, showing progress on stderr. Raises UserError."""
     from bot.cli import progress
@@ -207,31 +214,38 @@ def _modes(selection: Selection) -> tuple[str, ...]:
 
 def _names(builds: Builds) -> tuple[str, ...]:
     """Names of the builds, the head last. Raises UserError when both are the same."""
+    from harness import buildspec
+
     given = [(builds.base, BASE)] if builds.base is not None else []
-    names = tuple(_name(specification, default) for specification, default in [*given, (builds.head, HEAD)])
+    asked = [buildspec.parse(text, default) for text, default in [*given, (builds.head, HEAD)]]
+    names = tuple(one.name for one in asked)
     if len(set(names)) < len(names):
         raise UserError(f"base and head are both named {names[0]!r}; give one another name, such as new=PATH")
     return names
 
 
-def _name(specification: str, default: str) -> str:
-    name, separator, _ = specification.rpartition("=")
-    return name if separator else default
-
-
 def _resolve(builds: Builds, names: Sequence[str], device: str) -> tuple[Build, ...]:
     """The builds, base first; an interpreter that serves for both is asked once, for that takes seconds."""
+    from harness import buildcache, buildspec
     from harness.builds import resolve
 
     environment = dict(os.environ)
-    head = resolve(builds.head, HEAD, environment, device=device)
-    if builds.base is None:
+    beside = buildcache.Beside(tuple(builds.beside or ()), builds.install_command)
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def make(asked: buildspec.Specification) -> pathlib.Path:
+        return buildcache.interpreter(asked, beside, cache_folder() / "builds", environment, say)
+
+    asked_head = buildcache.pinned(buildspec.parse(builds.head, HEAD), beside)
+    asked_base = None if builds.base is None else buildcache.pinned(buildspec.parse(builds.base, BASE), beside)
+    head = resolve(asked_head, environment, device=device, make=make)
+    if asked_base is None:
         return (head,)
-    same = builds.base.rpartition("=")[2] == builds.head.rpartition("=")[2]
-    # A name that was given has to pass the check that `resolve` makes of it.
-    if same and names[0] == BASE:
-        return msgspec.structs.replace(head, name=BASE), head
-    return resolve(builds.base, BASE, environment, device=device), head
+    if asked_base.text == asked_head.text:
+        return msgspec.structs.replace(head, name=names[0]), head
+    return resolve(asked_base, environment, device=device, make=make), head
 
 
 def _spread(groups: Sequence[Group], count: int) -> list[Group]:

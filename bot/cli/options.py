@@ -72,12 +72,20 @@ class Builds:
         typer.Option(
             "--base",
             metavar="BUILD",
-            help="Build to compare with: current, or a Python interpreter as path or name=path. Without it, one build.",
+            help="Build to compare with: current, a Python interpreter, torch==2.13.0, FILE.whl, nightly:DAY or "
+            "git:REF; each may be named, as old=torch==2.13.0. Without it, one build.",
         ),
     ] = None
     head: Annotated[str, typer.Option("--head", metavar="BUILD", help="Build that is judged, named as --base.")] = (
         "current"
     )
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="REQUIREMENT", help="Installed into builds that are made. Repeatable."),
+    ] = None
+    install_command: Annotated[
+        str, typer.Option("--install-command", metavar="COMMAND", help="Installs a commit into its build of git:REF.")
+    ] = "pip install -e ."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness import builds
+from harness import builds, buildspec
 from harness.errors import UserError
 from tests import sessions
 
@@ -37,7 +37,7 @@ def test_the_current_build_is_this_interpreter_with_its_torch(current):
 
 def test_a_build_has_its_own_name_and_the_fingerprint_of_what_it_holds(current, tmp_path):
     same = _script(tmp_path / "python", f'exec {sys.executable} "$@"')
-    found = builds.resolve(f"my.build-1_x={same}", "base", dict(os.environ))
+    found = builds.resolve(buildspec.parse(f"my.build-1_x={same}", "base"), dict(os.environ))
     assert (found.name, found.python) == ("my.build-1_x", same)
     assert found.fingerprint == current.fingerprint
 
@@ -48,7 +48,7 @@ def test_an_interpreter_is_found_from_anywhere(current, tmp_path, monkeypatch):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('these are sources')")
     monkeypatch.chdir(tmp_path)
-    found = builds.resolve("./python", "head", dict(os.environ))
+    found = builds.resolve(buildspec.parse("./python", "head"), dict(os.environ))
     assert found.torch_version == current.torch_version
     assert found.python == str(tmp_path / "python")
 
@@ -56,7 +56,7 @@ def test_an_interpreter_is_found_from_anywhere(current, tmp_path, monkeypatch):
 def test_an_interpreter_without_torch_is_no_build(tmp_path):
     bare = _script(tmp_path / "python", f'exec {sys.executable} -S "$@"')
     with pytest.raises(UserError) as error:
-        builds.resolve(f"bare={bare}", "head", {})
+        builds.resolve(buildspec.parse(f"bare={bare}", "head"), {})
     assert f"the interpreter {bare} has no working torch (ModuleNotFoundError" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -64,13 +64,13 @@ def test_an_interpreter_without_torch_is_no_build(tmp_path):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda folder: "nightly", "there is no build 'nightly'"),
+        (lambda folder: "nothing", "there is no build 'nothing'"),
         (lambda folder: f"new={folder}/absent", "there is no build"),
         (lambda folder: f"new={folder}", "there is no build"),
-        (lambda folder: "new=", "there is no build 'new='"),
+        (lambda folder: "new=", "the build new is named but not given"),
         (lambda folder: "=current", "'' cannot name a build"),
         (lambda folder: "a b=current", "'a b' cannot name a build"),
-        (lambda folder: "../up=current", "cannot name a build"),
+        (lambda folder: "../up=current", "there is no build '../up=current'"),
         (lambda folder: "a]=current", "cannot name a build"),
         (lambda folder: "/bin/true", "does not behave as a Python interpreter (no output)"),
         (lambda folder: _script(folder / "x", "echo hello"), "does not behave as a Python interpreter"),
@@ -79,7 +79,7 @@ def test_an_interpreter_without_torch_is_no_build(tmp_path):
 )
 def test_a_wrong_build_is_one_sentence(tmp_path, make, sentence):
     with pytest.raises(UserError) as error:
-        builds.resolve(make(tmp_path), "head", dict(os.environ))
+        builds.resolve(buildspec.parse(make(tmp_path), "head"), dict(os.environ))
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_run_is_one_sentence(tmp_path):
     path = tmp_path / "python"
     path.write_text("not a program")
     with pytest.raises(UserError, match="cannot be run"):
-        builds.resolve(str(path), "head", dict(os.environ))
+        builds.resolve(buildspec.parse(str(path), "head"), dict(os.environ))
 
 
 def test_a_build_without_cuda_cannot_measure_on_it(current):
@@ -97,7 +97,7 @@ def test_a_build_without_cuda_cannot_measure_on_it(current):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(UserError, match="sees no CUDA device"):
-        builds.resolve("current", "head", dict(os.environ), device="cuda")
+        builds.resolve(buildspec.parse("current", "head"), dict(os.environ), device="cuda")
 
 
 def test_the_worker_tree_is_a_package_that_needs_nothing_of_ours(tmp_path):

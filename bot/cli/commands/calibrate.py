@@ -50,13 +50,14 @@ def calibrate(
     from bot import calibration
     from bot.cli import measuring
     from bot.cli.options import Builds, Method, Selection
-    from harness import machine, records
+    from harness import buildspec, machine, records
 
     available = len(machine.available_cpus())
-    path_part = build.rpartition("=")[2]
+    # Base and head bear names of their own.
+    unnamed = buildspec.parse(build, "head").text
     session = measuring.prepare(
         Selection(suite=[suite], only=only, device=device),
-        Builds(base=path_part, head=path_part),
+        Builds(base=unnamed, head=unnamed),
         Method(
             threads=threads,
             cpus=cpus,
