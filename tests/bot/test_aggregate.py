@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -152,8 +153,13 @@ def test_warnings_are_absolute() -> None:
         ("slow", "compile_seconds"),
         ("fine", "compile_seconds"),
     }
-    large = figures(run(group("large", 1.2), peak=1.2))
-    assert _flags(aggregate.warnings(large, RUNNER)) == {("large", "compression")}
+
+
+def test_memory_is_warned_of_on_a_gpu_alone() -> None:
+    (large,) = figures(run(group("large", 1.2), peak=1.2))
+    assert aggregate.warnings([large], RUNNER) == []
+    on_gpu = dataclasses.replace(large, device="cuda")
+    assert _flags(aggregate.warnings([on_gpu], RUNNER)) == {("large", "compression")}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_every_model_has_a_row_the_failed_and_the_absent_too() -> None:
     text = summary(Side.of(AFTER), None, aggregate.HUD)
     assert _row(text, "gone")[2:5] == ["`absent`", "–", "–"]
     assert _row(text, "wrong")[2] == "`fail_accuracy`"
-    assert _row(text, "resnet18")[4:7] == ["10.0 ms", "7.69 ms", "30.0 s"]
+    assert _row(text, "resnet18")[4:8] == ["12", "10.0 ms", "7.69 ms", "30.0 s"]
 
 
 def test_warnings_and_regressions_are_named_and_the_models_of_one_run_alone() -> None:
