@@ -176,3 +176,30 @@ def test_some_suites_are_checked_at_a_batch_of_their_own(suite, batch, monkeypat
     )
     assert _check("plain", "eager").passed
     assert set(seen) == {batch}
+
+
+def test_a_train_step_is_checked_where_rounding_does_not_grow(monkeypatch):
+    entry = accuracy.benchmark.load(COMPILABLE)["plain"]
+    seen = []
+
+    def build(request):
+        workload = entry.build(request)
+        normalisation, begun = workload.model[1], workload.model[0].weight.detach().clone()
+        loss = workload.loss
+
+        def watched(output):
+            # What the second step finds has been through the first one's update, if there was one.
+            seen.append((normalisation.training, torch.equal(begun, workload.model[0].weight), request.updates))
+            return loss(output)
+
+        workload.loss = watched
+        return workload
+
+    for suite, training in (("torchbench", False), ("timm", True)):
+        seen.clear()
+        described = accuracy.benchmark.dataclasses.replace(entry.description, suite=suite)
+        benchmarks = {"plain": accuracy.benchmark.Benchmark(described, build)}
+        monkeypatch.setattr(accuracy.benchmark, "load", lambda name, found=benchmarks: found)
+        found = _check("plain", "aot_eager", "train")
+        assert (found.status, found.reason) == ("pass", "")
+        assert set(seen) == {(training, True, False)}
