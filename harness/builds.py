@@ -30,6 +30,7 @@ WORKER_MODULES = (
     "facts.py",
     "injection.py",
     "lanes.py",
+    "layouts.py",
     "modenames.py",
     "precision.py",
     "worker.py",
