@@ -7,6 +7,7 @@ it is refused in one sentence. Runs inside foreign builds: standard library and 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from harness.benchmark import Request, Workload
 
 FAST_MATH: Mapping[str, str] = {"DNNL_DEFAULT_FPMATH_MODE": "BF16"}
-"""Allows oneDNN, and by it the Arm Compute Library, to multiply float32 in bfloat16; read once, when torch is loaded."""
+"""Allows oneDNN, and by it the Arm Compute Library, to multiply float32 in bfloat16; read once, at its first use."""
 
 
 def mkldnn(workload: Workload, request: Request) -> Workload:
@@ -80,8 +81,8 @@ def channels_last(workload: Workload, request: Request) -> Workload:
 
     for network in workload.networks():
         if isinstance(network, torch.nn.Module):
-            for format in formats.values():
-                network.to(memory_format=format)
+            for tensor in itertools.chain(network.parameters(), network.buffers()):
+                tensor.data = moved(tensor.data)
     mapped = torch.utils._pytree.tree_map_only
     return dataclasses.replace(
         workload,

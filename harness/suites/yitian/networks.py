@@ -1,12 +1,12 @@
 """Networks of the suite `yitian` with random weights, and inputs of the right form.
 
-Detectors keep the thresholds of torchvision: with random weights scores are as far apart as with trained ones, boxes
-remain, and what follows the convolutions is done in earnest.
+Detectors keep the thresholds of torchvision: with random weights more candidates pass them than an image has objects,
+so as many boxes remain as may, and what follows the convolutions is done in earnest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,16 +32,51 @@ def _classifier(request: Request) -> Workload:
     return Workload(model=model, inputs=(images,), items=request.batch)
 
 
-def _detector(build: Callable[..., Any]) -> Callable[[Request], Workload]:
-    """A detector, called with a list of images of pixels from 0 to 1; it answers with a dictionary for each."""
+def _detector(build: Callable[..., Any], hooks: Mapping[str, Iterable[str]]) -> Callable[[Request], Workload]:
+    """A detector, called with a list of images of pixels from 0 to 1; it answers with a dictionary for each.
+
+    `hooks` are the parts that see to it that boxes are in float32 whatever the weights are.
+    """
 
     def workload(request: Request) -> Workload:
         torch.manual_seed(request.seed)
         model = build(**_arguments(request)).to(request.device).eval()
+        for name, words in hooks.items():
+            for word in words:
+                _HOOKS[word](model.get_submodule(name))
         images = [torch.rand(3, *request.size["image"]).to(request.device) for _ in range(request.batch)]
-        return Workload(model=model, inputs=(images,), items=request.batch, script=True)
+        return Workload(model=model, inputs=(images,), items=request.batch)
 
     return workload
+
+
+def _in_dtype(values: Any, dtype: torch.dtype) -> Any:
+    # A tensor that has the type already is passed on as it is.
+    return torch.utils._pytree.tree_map_only(
+        torch.Tensor, lambda one: one.to(dtype) if one.is_floating_point() else one, values
+    )
+
+
+_HOOKS: Mapping[str, Callable[[Any], Any]] = {
+    "reads float32": lambda part: part.register_forward_pre_hook(lambda _, inputs: _in_dtype(inputs, torch.float32)),
+    "reads as its weights": lambda part: part.register_forward_pre_hook(
+        lambda part, inputs: _in_dtype(inputs, next(part.parameters()).dtype)
+    ),
+    "gives float32": lambda part: part.register_forward_hook(lambda _, inputs, out: _in_dtype(out, torch.float32)),
+}
+"""What can be asked of a part of a detector. torchvision selects and pools regions in float32 only, on a CPU."""
+
+_SSD_IN_FLOAT32 = {"anchor_generator": ("reads float32",), "head": ("gives float32",)}
+_MASKRCNN_IN_FLOAT32 = {
+    "rpn.anchor_generator": ("reads float32",),
+    "rpn.head": ("gives float32",),
+    "roi_heads.box_roi_pool": ("reads float32",),
+    "roi_heads.box_head": ("reads as its weights",),
+    "roi_heads.box_predictor": ("gives float32",),
+    "roi_heads.mask_roi_pool": ("reads float32",),
+    "roi_heads.mask_head": ("reads as its weights",),
+    "roi_heads.mask_predictor": ("gives float32",),
+}
 
 
 def _ssd(side: int = 300, widths: list[Any] | None = None, classes: int = 91) -> Any:
@@ -95,8 +130,8 @@ def _answering(request: Request) -> Workload:
 
 NETWORKS: Mapping[str, Callable[[Request], Workload]] = {
     "resnet50": _classifier,
-    "ssd": _detector(_ssd),
-    "maskrcnn": _detector(_maskrcnn),
+    "ssd": _detector(_ssd, _SSD_IN_FLOAT32),
+    "maskrcnn": _detector(_maskrcnn, _MASKRCNN_IN_FLOAT32),
     "bert": _answering,
 }
 """Builders of workloads by the name of the model."""

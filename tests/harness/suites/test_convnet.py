@@ -8,11 +8,12 @@ import pytest
 from harness import facts
 from harness.benchmark import load
 from harness.clock import CpuClock
-from harness.lanes import step_of
+from harness.lanes import mode_of, step_of
 from tests.workloads import FULL, build, check_description, check_steps, libraries_loaded_by, meta
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 
 SUITE = load("convnet")
 INPUTS = {
@@ -121,3 +122,50 @@ def test_phases_add_up_to_the_step(name):
 @pytest.mark.parametrize("name", SUITE)
 def test_phases_of_all_add_up_to_the_step(name):
     test_phases_add_up_to_the_step(name)
+
+
+IN_LAYOUT = [name for name, entry in SUITE.items() if entry.description.why_not("eval", "cpu", "mkldnn") is None]
+
+
+def test_the_networks_without_branches_run_in_mkldnn_layout():
+    assert IN_LAYOUT == ["alexnet", "vgg11", "resnet50", "resnext101_32x8d"]
+
+
+def _agrees_in(mode, name, type="eval", size="small"):
+    workload, request = build(name, type, size, suite="convnet")
+    expected = step_of(workload, request)(CpuClock())
+    workload, request = build(name, type, size, suite="convnet")
+    found = step_of(mode_of(mode).prepare(workload, request), request)(CpuClock())
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("alexnet", "mkldnn"), ("resnext101_32x8d", "mkldnn_cached")])
+def test_a_network_computes_the_same_in_mkldnn_layout(name, mode):
+    _agrees_in(mode, name)
+
+
+@FULL
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["mkldnn", "mkldnn_cached", "channels_last", "jit", "inductor"])
+@pytest.mark.parametrize("name", SUITE)
+def test_every_network_computes_the_same_in_every_mode_it_has(name, mode):
+    if (reason := SUITE[name].description.why_not("eval", "cpu", mode)) is not None:
+        pytest.skip(reason)
+    _agrees_in(mode, name)
+    torch._dynamo.reset()
+
+
+@FULL
+@pytest.mark.parametrize("mode", ["mkldnn", "mkldnn_cached"])
+@pytest.mark.parametrize("name", IN_LAYOUT)
+def test_a_single_image_runs_in_mkldnn_layout(name, mode):
+    _agrees_in(mode, name, size="single")
+
+
+@FULL
+@pytest.mark.parametrize("name", [name for name in SUITE if name not in IN_LAYOUT])
+def test_what_is_said_not_to_run_in_mkldnn_layout_does_not(name):
+    workload, request = build(name, "eval", suite="convnet")
+    step = step_of(mode_of("mkldnn").prepare(workload, request), request)
+    with pytest.raises(RuntimeError):
+        step(CpuClock())
