@@ -75,10 +75,13 @@ def _narrowed(build: Callable[..., Any]) -> Callable[..., Any]:
             model.avgpool = nn.AdaptiveAvgPool2d(pooled)
         model.to_empty(device=torch.get_default_device())
         for layer in model.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if isinstance(layer, nn.Conv2d):
                 # As He et al. (2015): with PyTorch's defaults little would come through without batch norm.
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
+            elif isinstance(layer, nn.Linear):
+                # As torchvision has it: wider scores would make plain descent run away.
+                layer.reset_parameters()
         return model
 
     return network
