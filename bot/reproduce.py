@@ -40,7 +40,8 @@ def command(header: Header, tests: Sequence[str]) -> str:
     if plan.base is not None:
         words += ["--base", _build(header, plan.base, "--base")]
     words += ["--head", _build(header, plan.head, "--head")]
-    words += ["--device", plan.device, "--threads", str(plan.threads), "--size", plan.size]
+    threads = ["--threads", str(plan.threads)] if plan.cpu_preset is None else ["--cpu-preset", plan.cpu_preset]
+    words += ["--device", plan.device, *threads, "--size", plan.size]
     words += ["--budget", f"{plan.budget_seconds:g}s", "--seed", str(plan.seed)]
     if plan.allocator != "keep":
         words += ["--allocator", plan.allocator]

@@ -25,7 +25,7 @@ from typing import Any
 
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
-BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface")
+BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface", "yitian", "convnet")
 LISTS = {
     "current": "the models that the TorchDynamo benchmark runs today",
     "2025": "those that it ran before October 2025",

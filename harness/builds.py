@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ WORKER_MODULES = (
     "facts.py",
     "injection.py",
     "lanes.py",
+    "layouts.py",
     "modenames.py",
     "precision.py",
     "worker.py",
@@ -48,6 +50,13 @@ else:
     found["torch_git_version"] = getattr(torch.version, "git_version", None)
     found["torch_config"] = torch.__config__.show()
     found["cuda"] = torch.cuda.is_available()
+    found["acl"] = bool(getattr(torch._C, "_has_mkldnn_acl", False))
+    found["onednn"] = bool(torch.backends.mkldnn.is_available())
+    try:
+        found["kernels"] = torch.backends.cpu.get_cpu_capability()
+        found["instructions"] = [name for name, there in torch.cpu.get_capabilities().items() if there is True]
+    except AttributeError:
+        pass  # an earlier torch, which does not tell
 maps = pathlib.Path("/proc/self/maps")
 found["maps"] = maps.read_text() if maps.exists() else ""
 found["packages"] = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
@@ -110,7 +119,39 @@ def resolve(
         fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
         specification="" if asked.kind == "path" else asked.text,
         code_bytes=sum(mapping.size for mapping in codepages.mappings(found["maps"])),
+        libraries=libraries(found),
     )
+
+
+TELLING_INSTRUCTIONS = ("bf16", "sve", "sve2", "sve_bf16", "i8mm", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
+"""Instructions that decide how fast reduced precision is, as torch names them."""
+
+_MKL = re.compile(r"Math Kernel Library Version (\d[\w.]*)")
+_ONEDNN = re.compile(r"MKL-DNN v(\d[\w.]*)")
+_OPENBLAS = re.compile(r"BLAS_INFO=open\b|/torch(?:\.libs)?/.*libopenblas")
+
+
+def libraries(probed: Mapping[str, Any]) -> dict[str, str]:
+    """What a build's torch computes with, as `records.Build.libraries`, from what its process told of itself."""
+    config, maps = str(probed.get("torch_config") or ""), str(probed.get("maps") or "")
+    found: dict[str, str] = {}
+    if probed.get("onednn"):
+        found["oneDNN"] = version[1] if (version := _ONEDNN.search(config)) else _UNTOLD
+    if probed.get("acl"):
+        found["ACL"] = _UNTOLD
+    if version := _MKL.search(config):
+        found["MKL"] = version[1]
+    # numpy and scipy may bring an OpenBLAS of their own, which torch does not use.
+    if _OPENBLAS.search(f"{config}\n{maps}"):
+        found["OpenBLAS"] = _UNTOLD
+    if probed.get("kernels"):
+        found["kernels"] = str(probed["kernels"])
+    if seen := [name for name in TELLING_INSTRUCTIONS if name in (probed.get("instructions") or ())]:
+        found["instructions"] = " ".join(seen)
+    return found
+
+
+_UNTOLD = "yes"
 
 
 def _probe(python: str, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import layouts
 from harness.benchmark import DEVICES, TYPES, Request, Workload
 from harness.modenames import FLOAT32, PRECISIONS, split_mode
 from harness.precision import cast, wrap
@@ -131,12 +132,36 @@ def _jit(workload: Workload, request: Request) -> Workload:
 
 _DYNAMO = ("torch._dynamo",)
 _INDUCTOR = ("torch._dynamo", "torch._inductor.compile_fx")
-_EVAL, _CUDA = ("eval",), ("cuda",)
+_EVAL, _CPU, _CUDA = ("eval",), ("cpu",), ("cuda",)
 
 MODES: dict[str, Mode] = {
     mode.name: mode
     for mode in (
         Mode("eager", "PyTorch as it is", _eager),
+        Mode("channels_last", "eager, images with the channels of a pixel side by side", layouts.channels_last),
+        Mode(
+            "mkldnn",
+            "eager, inputs in mkldnn layout, weights reordered in every step",
+            layouts.mkldnn,
+            types=_EVAL,
+            devices=_CPU,
+        ),
+        Mode(
+            "mkldnn_cached",
+            "TorchScript, inputs in mkldnn layout, weights reordered once",
+            layouts.mkldnn_cached,
+            compiles=True,
+            types=_EVAL,
+            devices=_CPU,
+        ),
+        Mode(
+            # Not `..._bf16`: that suffix is the precision in which tensors are cast.
+            "eager_bf16_math",
+            "eager in float32, whose products may be computed in bfloat16",
+            layouts.bf16_math,
+            environment=layouts.FAST_MATH,
+            devices=_CPU,
+        ),
         Mode(
             "inductor",
             "torch.compile with its default backend",

@@ -20,6 +20,14 @@ from harness import records
 from harness.errors import UserError
 
 _CPU = pathlib.Path("/sys/devices/system/cpu")
+_NODES = pathlib.Path("/sys/devices/system/node")
+
+CPU_PRESETS = {
+    "physical-cores": "a thread on each physical core, on one CPU of it",
+    "numa-node": "a thread on each physical core of one NUMA node",
+    "single-core": "one thread on one physical core",
+}
+"""Ways to choose CPUs and threads by the machine's topology, and what each is."""
 
 TELLING_FLAGS = {
     *("avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx_vnni"),
@@ -125,6 +133,50 @@ def choose_cpus(threads: int, wanted: tuple[int, ...] = ()) -> tuple[int, ...]:
     if threads > len(cpus):
         raise UserError(f"{threads} threads do not fit on {len(cpus)} CPUs; use --threads {len(cpus)} or fewer")
     return cpus
+
+
+def preset_cpus(preset: str) -> tuple[int, ...]:
+    """The CPUs of a preset of `CPU_PRESETS`, in ascending order; a step has a thread for each.
+
+    Of the CPUs of a core, the first that this process may use stands for it. Of several nodes that has most cores,
+    and of those the last, as it is the last core that is taken alone. Raises UserError where /sys does not tell.
+    """
+    cores = _physical_cores()
+    chosen = {
+        "physical-cores": lambda: cores,
+        "numa-node": lambda: max(_by_node(cores), key=lambda node: (len(node), node)),
+        "single-core": lambda: cores[-1:],
+    }
+    return chosen[preset]()
+
+
+def _physical_cores() -> tuple[int, ...]:
+    """The first available CPU of every physical core."""
+    available = set(available_cpus())
+    cores = set()
+    for cpu in available:
+        if (siblings := _text(_CPU / f"cpu{cpu}/topology/thread_siblings_list")) is None:
+            raise UserError("this machine does not tell its cores in /sys; choose with --cpus and --threads")
+        cores.add(min(available & parse_cpus(siblings)))
+    return tuple(sorted(cores))
+
+
+def _by_node(cores: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The cores of every NUMA node that has some."""
+    lists = [_text(place / "cpulist") or "" for place in _NODES.glob("node[0-9]*")]
+    nodes = [tuple(sorted(parse_cpus(cpus) & set(cores))) for cpus in lists]
+    if not any(nodes):
+        raise UserError("this machine does not tell its NUMA nodes in /sys; choose with --cpus and --threads")
+    return [node for node in nodes if node]
+
+
+def parse_cpus(text: str) -> set[int]:
+    """The CPUs of a list as the kernel writes it: `0-3,8` (cpuset(7))."""
+    found: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 def _listed(cpus: tuple[int, ...]) -> str:

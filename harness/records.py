@@ -106,6 +106,10 @@ class Build(Record, frozen=True, kw_only=True):
     """What it was asked for as, where that means the same elsewhere: `current`, a requirement, a commit."""
     code_bytes: int = 0
     """Machine code that a process of it maps once torch is imported, a GPU's libraries left out."""
+    libraries: dict[str, str] = msgspec.field(default_factory=dict)
+    """What torch computes with on a CPU, by name, and its version, or "yes" where that is not told: oneDNN, ACL, MKL,
+    OpenBLAS; `kernels` are the instruction set of torch's own kernels, `instructions` those that it sees (`amx_bf16`).
+    """
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -121,6 +125,8 @@ class Plan(Record, frozen=True, kw_only=True):
     size: str = "small"
     threads: int = 1
     cpus: tuple[int, ...] = ()
+    cpu_preset: str | None = None
+    """The preset by which CPUs and threads were chosen (`harness.machine.CPU_PRESETS`), or None."""
     budget_seconds: float = 20.0
     step_timeout_seconds: float = 120.0
     launch_timeout_seconds: float = 1800.0

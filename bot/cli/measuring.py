@@ -56,7 +56,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     if selection.compat is not None:
         quantities.known(selection.compat, benchmark.COMPATIBILITIES, "compatibility")
     suites = tuple(dict.fromkeys(selection.suite))
-    cpus = machine.choose_cpus(method.threads, quantities.cpus(method.cpus) if method.cpus is not None else ())
+    cpus, threads = _cpus_and_threads(method)
     allocators.environment(method.allocator)
     quantities.known(method.code_pages, codepages.CODE_PAGES, "kind of code pages")
     if method.code_pages == "own" and (refusal := codepages.refusal()) is not None:
@@ -93,8 +93,9 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         base=names[0] if builds.base is not None else None,
         device=selection.device,
         size=selection.size,
-        threads=method.threads,
+        threads=threads,
         cpus=cpus,
+        cpu_preset=method.cpu_preset,
         seed=method.seed,
         allocator=method.allocator,
         code_pages=codepages.choose(
@@ -194,6 +195,20 @@ def _durations(selection: Selection) -> dict[str, float]:
     if selection.durations is None:
         return {}
     return {test.test: test.elapsed_seconds for test in records.read(selection.durations).tests}
+
+
+def _cpus_and_threads(method: Method) -> tuple[tuple[int, ...], int]:
+    """The lanes' CPUs and the threads of a step, as the options or a preset say. Raises UserError."""
+    from harness import machine
+
+    if method.cpu_preset is None:
+        threads = 1 if method.threads is None else method.threads
+        return machine.choose_cpus(threads, quantities.cpus(method.cpus) if method.cpus is not None else ()), threads
+    for option, value in (("--cpus", method.cpus), ("--threads", method.threads)):
+        if value is not None:
+            raise UserError(f"--cpu-preset chooses CPUs and threads itself; leave it out, or {option}")
+    cpus = machine.preset_cpus(quantities.known(method.cpu_preset, machine.CPU_PRESETS, "CPU preset"))
+    return cpus, len(cpus)
 
 
 def _modes(selection: Selection) -> tuple[str, ...]:

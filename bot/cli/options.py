@@ -92,9 +92,17 @@ class Builds:
 class Method:
     """How tests are measured."""
 
-    threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads of a step.")] = 1
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="Threads of a step (default: 1, or the preset's).")
+    ] = None
     cpus: Annotated[
         str | None, typer.Option("--cpus", metavar="LIST", help="CPUs to pin to, such as 2,3 (default: the last ones).")
+    ] = None
+    cpu_preset: Annotated[
+        str | None,
+        typer.Option(
+            "--cpu-preset", metavar="NAME", help="CPUs and threads at once: physical-cores, numa-node, single-core."
+        ),
     ] = None
     budget: Annotated[str, typer.Option("--budget", metavar="TIME", help="Most time per test, such as 60s.")] = "20s"
     precision: Annotated[

@@ -433,6 +433,11 @@ def torch_of(build: Build) -> str:
     return f"torch {build.torch_version}{commit}"
 
 
+def libraries_of(build: Build) -> str:
+    """`oneDNN 3.12.0, ACL, kernels AVX512`: what the build computes with on a CPU; "" where it was not asked."""
+    return ", ".join(name if told == "yes" else f"{name} {told}" for name, told in build.libraries.items())
+
+
 def differing_packages(builds: Sequence[Build]) -> list[str]:
     """Packages of which not all builds have the same version, sorted; torch itself is named elsewhere."""
     names = set().union(*(build.packages.keys() for build in builds)) - {"torch"} if builds else set()

@@ -268,3 +268,21 @@ def test_the_terminal_draws_the_interval_where_it_is():
 def test_the_terminal_limits_what_needs_no_look():
     text = report.render(many(200), "terminal")
     assert "and 160 more unchanged" in text
+
+
+def test_a_build_says_what_it_computes_with_and_an_older_run_nothing():
+    assert wording.libraries_of(verdicts.HEAD) == "oneDNN 3.12.0, ACL, kernels AVX512"
+    assert wording.libraries_of(verdicts.BASE) == ""
+    comment = report.render(verdicts.mixed(), "comment")
+    lines = [line for line in comment.splitlines() if line.startswith("- build ")]
+    assert [("oneDNN 3.12.0, ACL, kernels AVX512" in line) for line in lines] == [
+        build.name == "head" for build in verdicts.mixed().builds
+    ]
+
+
+def test_the_preset_of_the_cpus_is_told():
+    verdict = verdicts.mixed()
+    told = re.compile(r"1 thread \(\S*single\S*core\S*\)")
+    assert told.search(report.render(verdict, "comment")) is None
+    verdict = replace(verdict, plan=msgspec.structs.replace(verdict.plan, threads=1, cpu_preset="single-core"))
+    assert told.search(report.render(verdict, "comment")) is not None

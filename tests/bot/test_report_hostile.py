@@ -99,6 +99,7 @@ def hostile_verdicts(draw) -> Verdict:
             torch_version=draw(hostile),
             torch_git_version=draw(hostile),
             packages={draw(hostile): draw(hostile)},
+            libraries={draw(hostile): draw(hostile)},
             fingerprint=draw(hostile),
         )
         for name in names

@@ -54,6 +54,12 @@ def test_options_of_the_plan_are_given() -> None:
     }
 
 
+def test_a_preset_of_cpus_stands_in_place_of_threads() -> None:
+    line = command(header(threads=8, cpu_preset="physical-cores"), [A])
+    assert option(line, "--cpu-preset") == "physical-cores"
+    assert "--threads" not in line
+
+
 def test_builds_are_named_without_paths() -> None:
     asked = msgspec.structs.replace(header(), command="torchwarden run --base /opt/base/bin/python --head x=current")
     line = command(asked, [A])

@@ -28,6 +28,7 @@ HEAD = Build(
     torch_git_version="3f2a91c0d2b1e8a94c1f",
     packages={"torchvision": "0.29.1", "timm": "1.0.20"},
     fingerprint="f-head",
+    libraries={"oneDNN": "3.12.0", "ACL": "yes", "kernels": "AVX512"},
 )
 BASE = Build(
     name="base",

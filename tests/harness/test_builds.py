@@ -114,3 +114,62 @@ def test_the_worker_tree_is_a_package_that_needs_nothing_of_ours(tmp_path):
         check=True,
     )
     assert pathlib.Path(done.stdout.strip()) == tmp_path / "tree" / "harness" / "nursery.py"
+
+
+X86 = """PyTorch built with:
+  - Intel(R) oneAPI Math Kernel Library Version 2024.2-Product Build 20240605 for Intel(R) 64 architecture applications
+  - Intel(R) MKL-DNN v3.12.0 (Git Hash 80afa71049cd69a3df32adcccb623b12cd7baa22)
+  - Build settings: BLAS_INFO=mkl, BUILD_TYPE=Release, USE_MKL=ON, USE_MKLDNN=ON
+"""
+ARM = """PyTorch built with:
+  - Intel(R) MKL-DNN v3.7.1 (Git Hash 8d263e693366ef8db40acc569cc7d8edf644556d)
+  - Build settings: BLAS_INFO=open, BUILD_TYPE=Release, USE_MKL=OFF, USE_MKLDNN=ON
+"""
+
+
+def test_libraries_of_a_build_for_x86():
+    probed = {"torch_config": X86, "onednn": True, "acl": False, "kernels": "AVX512"}
+    probed["instructions"] = ["sse", "avx512_bf16", "amx_bf16"]
+    assert builds.libraries(probed) == {
+        "oneDNN": "3.12.0",
+        "MKL": "2024.2",
+        "kernels": "AVX512",
+        "instructions": "avx512_bf16 amx_bf16",
+    }
+
+
+def test_libraries_of_a_build_for_arm():
+    probed = {"torch_config": ARM, "onednn": True, "acl": True, "kernels": "SVE256", "instructions": ["bf16", "sve"]}
+    assert builds.libraries(probed) == {
+        "oneDNN": "3.7.1",
+        "ACL": "yes",
+        "OpenBLAS": "yes",
+        "kernels": "SVE256",
+        "instructions": "bf16 sve",
+    }
+    without = {"torch_config": ARM, "onednn": True, "acl": False}
+    assert builds.libraries(without) == {"oneDNN": "3.7.1", "OpenBLAS": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/venv/lib/python3.11/site-packages/torch/lib/libopenblas.so.0", True),
+        ("/venv/lib/python3.11/site-packages/torch.libs/libopenblasp-r0.3.29.so", True),
+        ("/venv/lib/python3.11/site-packages/numpy.libs/libscipy_openblas64_.so", False),
+    ],
+)
+def test_an_openblas_counts_where_it_is_torchs(path, there):
+    assert ("OpenBLAS" in builds.libraries({"maps": f"7f00-7f01 r-xp 00000000 08:01 1 {path}\n"})) == there
+
+
+def test_a_build_that_tells_nothing_has_no_libraries():
+    assert builds.libraries({}) == {}
+
+
+def test_the_current_build_tells_its_libraries(current):
+    import torch
+
+    assert ("oneDNN" in current.libraries) == torch.backends.mkldnn.is_available()
+    assert ("MKL" in current.libraries) == torch.backends.mkl.is_available()
+    assert all(current.libraries.values())

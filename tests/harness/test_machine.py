@@ -119,3 +119,71 @@ def test_with_no_cpu_to_move_to_the_coordinator_stays():
 def test_describing_the_machine_loads_no_torch():
     code = "import sys, harness.machine as m; m.describe(); m.choose_cpus(1); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def topology(tmp_path, monkeypatch):
+    """Lays out a /sys of cores, each its CPUs, and of nodes, each the kernel's list of its CPUs; all may be used."""
+
+    def lay_out(cores, nodes, available=None):
+        for core in cores:
+            for cpu in core:
+                folder = tmp_path / f"cpu/cpu{cpu}/topology"
+                folder.mkdir(parents=True)
+                (folder / "thread_siblings_list").write_text(",".join(map(str, core)) + "\n")
+        for number, cpus in enumerate(nodes):
+            (tmp_path / f"node/node{number}").mkdir(parents=True)
+            (tmp_path / f"node/node{number}/cpulist").write_text(f"{cpus}\n")
+        every = sorted(cpu for core in cores for cpu in core)
+        monkeypatch.setattr(machine, "_CPU", tmp_path / "cpu")
+        monkeypatch.setattr(machine, "_NODES", tmp_path / "node")
+        monkeypatch.setattr(machine, "available_cpus", lambda: tuple(every if available is None else available))
+
+    return lay_out
+
+
+HYPERTHREADED = [(cpu, cpu + 8) for cpu in range(8)]
+
+
+def test_presets_take_one_cpu_of_each_core(topology):
+    topology(HYPERTHREADED, ["0-3,8-11", "4-7,12-15"])
+    assert machine.preset_cpus("physical-cores") == tuple(range(8))
+    # As large as the first, and the last.
+    assert machine.preset_cpus("numa-node") == (4, 5, 6, 7)
+    assert machine.preset_cpus("single-core") == (7,)
+
+
+def test_neighbouring_cpus_may_be_one_core_too(topology):
+    topology([(0, 1), (2, 3), (4, 5)], ["0-5"])
+    assert machine.preset_cpus("physical-cores") == machine.preset_cpus("numa-node") == (0, 2, 4)
+
+
+def test_presets_keep_to_the_cpus_that_may_be_used(topology):
+    topology(HYPERTHREADED, ["0-3,8-11", "4-7,12-15", ""], available=(1, 2, 3, 9, 13, 14))
+    assert machine.preset_cpus("physical-cores") == (1, 2, 3, 13, 14)
+    assert machine.preset_cpus("numa-node") == (1, 2, 3)
+    assert machine.preset_cpus("single-core") == (14,)
+
+
+def test_a_machine_that_does_not_tell_its_topology_is_one_sentence(topology):
+    topology([(0,)], [])
+    assert machine.preset_cpus("single-core") == (0,)
+    with pytest.raises(UserError, match="does not tell its NUMA nodes"):
+        machine.preset_cpus("numa-node")
+    topology([], [], available=(5,))
+    with pytest.raises(UserError, match="does not tell its cores"):
+        machine.preset_cpus("physical-cores")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the topology is read from /sys")
+@pytest.mark.parametrize("preset", machine.CPU_PRESETS)
+def test_the_presets_of_this_machine_can_be_had(preset):
+    cpus = machine.preset_cpus(preset)
+    assert machine.choose_cpus(len(cpus), cpus) == cpus
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"), [("0", {0}), ("0-2,5\n", {0, 1, 2, 5}), ("", set()), ("3,7-8", {3, 7, 8}), (" 1 \n", {1})]
+)
+def test_lists_of_the_kernel_are_read(text, cpus):
+    assert machine.parse_cpus(text) == cpus

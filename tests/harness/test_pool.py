@@ -9,6 +9,7 @@ import pytest
 
 from harness import machine
 from harness.errors import UserError
+from harness.lanes import mode_of
 from harness.pool import Pool, Settings, WorkerError
 from tests import sessions
 
@@ -214,3 +215,38 @@ def test_an_interpreter_without_torch_is_one_sentence(session, tmp_path):
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     bare.chmod(0o755)
     assert "No module named 'torch'" in _refused(session, SETTINGS, python=str(bare))
+
+
+@pytest.fixture(scope="module")
+def in_bf16_math(session):
+    """A pool of nurseries for the lane whose environment lets oneDNN multiply in bfloat16, and oneDNN talk."""
+    environment = {**session.environment, "ONEDNN_VERBOSE": "1"}
+    settings = dataclasses.replace(SETTINGS, nurseries=1, threads=1)
+    with Pool(session.builds, settings, environment, session.folder) as opened:
+        opened.start([("head", mode_of(mode).environment) for mode in ("eager", "eager_bf16_math")])
+        yield opened
+
+
+@pytest.mark.parametrize(("mode", "value"), [("eager", None), ("eager_bf16_math", "BF16")])
+def test_the_environment_of_a_mode_is_there_before_torch_is_loaded(in_bf16_math, mode, value):
+    nursery = in_bf16_math.nursery("head", mode_of(mode).environment, 0)
+    # What the process was started with, which nothing in it can change later.
+    started_with = pathlib.Path(f"/proc/{nursery.process.pid}/environ").read_bytes().split(b"\0")
+    variable = b"DNNL_DEFAULT_FPMATH_MODE"
+    assert [one for one in started_with if one.startswith(variable)] == ([variable + b"=BF16"] if value else [])
+    with pytest.raises(WorkerError) as error:
+        nursery.launch(_order("tells"), 60)
+    told = json.loads(error.value.reason.removeprefix("RuntimeError: "))
+    assert told["environment"].get("DNNL_DEFAULT_FPMATH_MODE") == value
+
+
+@pytest.mark.parametrize(("mode", "allowed"), [("eager", False), ("eager_bf16_math", True)])
+def test_onednn_says_that_a_lane_may_multiply_in_bfloat16(in_bf16_math, mode, allowed):
+    size = {"batch": 8, "shape": [3, 64, 64], "hidden": 64, "pooled": 1}
+    order = _order("alexnet", "convnet", size=size, mode=mode, threads=1)
+    with in_bf16_math.nursery("head", mode_of(mode).environment, 0).launch(order, 60) as worker:
+        worker.sample(1, 0, 60)
+        said = [line for line in worker._log.read_text().splitlines() if "exec,cpu,convolution" in line]
+    if not said:
+        pytest.skip("this build's oneDNN computes no convolution, or does not talk")
+    assert all(("attr-fpmath:bf16" in line) == allowed for line in said)

@@ -326,7 +326,9 @@ def tells(request):
                 "environment": {
                     name: value
                     for name, value in os.environ.items()
-                    if name.startswith(("MALLOC_", "OMP_", "MKL_", "OPENBLAS_", "LD_PRELOAD", "TMPDIR", "PYTHON"))
+                    if name.startswith(
+                        ("MALLOC_", "DNNL_", "OMP_", "MKL_", "OPENBLAS_", "LD_PRELOAD", "TMPDIR", "PYTHON")
+                    )
                 },
             }
         )

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import destinations
+from bot.cli import destinations, quantities
 from bot.cli.boundary import INTERRUPTED
 from bot.cli.options import Builds, Method, Selection, flattened
+
+if TYPE_CHECKING:
+    from harness.records import Run
+
+LAYOUTS = ("convnet",)
+"""Formats that `--layout` prints."""
 
 
 @flattened
@@ -24,6 +31,13 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with the same options.")
     ] = False,
+    target_lines: Annotated[
+        bool, typer.Option("--target-lines", help="Also print `[TARGET] <workload> Time <seconds>` at the end.")
+    ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option("--layout", metavar="NAME", help="Also print times as another benchmark does: convnet."),
+    ] = None,
 ) -> int:
     """Measure tests and write every sample to a run file.
 
@@ -31,8 +45,12 @@ def run(
     Interrupted, it leaves a valid file that --resume goes on with.
     """
     from bot.cli import measuring
+    from harness import records
     from harness.errors import UserError
 
+    layouts = (["target-lines"] if target_lines else []) + (
+        [quantities.known(layout, LAYOUTS, "layout")] if layout is not None else []
+    )
     if resume and out is None:
         raise UserError("--resume needs --out with the run file to go on with")
     path = out if out is not None else destinations.fresh_run(pathlib.Path("out"))
@@ -45,4 +63,17 @@ def run(
     if not measured.finished:
         print(f"interrupted; go on with the same command and --resume --out {path}")
         return INTERRUPTED
+    if layouts:
+        print("\n".join(_laid_out(records.read(path), layouts)))
     return 0
+
+
+def _laid_out(run: Run, layouts: Iterable[str]) -> Iterator[str]:
+    """The run's head in these layouts of `harness.formats`; where there are several files, each under its name."""
+    from harness import formats
+
+    for layout in layouts:
+        files = formats.FORMATS[layout].write(run, formats.Upload())
+        for name, content in files.items():
+            yield from ([f"# {name}"] if len(files) > 1 else [])
+            yield content.decode().rstrip("\n")
