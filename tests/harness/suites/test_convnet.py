@@ -108,14 +108,15 @@ def test_phases_add_up_to_the_step(name):
     workload, request = build(name, "train", suite="convnet")
     step, clock = step_of(workload, request), CpuClock()
     step(clock)
-    whole = parts = 0.0
-    for _ in range(3):
+    rests = []
+    # The kernel may take the CPU away between two phases, so a busy machine needs a few steps to show one without.
+    while len(rests) < 20 and (not rests or min(rests) > 0.02):
         clock.start()
         step(clock)
         clock.stop()
         assert list(clock.phases) == ["forward", "backward", "update"]
-        whole, parts = whole + clock.elapsed, parts + sum(clock.phases.values())
-    assert parts == pytest.approx(whole, rel=0.02)
+        rests.append(1 - sum(clock.phases.values()) / clock.elapsed)
+    assert 0 <= min(rests) <= 0.02
 
 
 @FULL
