@@ -23,6 +23,7 @@ CURRENT = "current"
 WORKER_MODULES = (
     "__init__.py",
     "accuracy.py",
+    "answers.py",
     "benchmark.py",
     "clock.py",
     "codepages.py",
@@ -32,6 +33,7 @@ WORKER_MODULES = (
     "lanes.py",
     "modenames.py",
     "precision.py",
+    "profile.py",
     "worker.py",
     "nursery.py",
     "suites",

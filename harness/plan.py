@@ -81,7 +81,7 @@ def describe_suites(
         elif suite in benchmark.BUILTIN_SUITES:
             found += benchmark.describe([suite])
         else:
-            raise UserError(_unknown("suite", suite, benchmark.BUILTIN_SUITES, "or the path of a file ending in .py"))
+            raise UserError(unknown("suite", suite, benchmark.BUILTIN_SUITES, "or the path of a file ending in .py"))
     return found
 
 
@@ -117,7 +117,7 @@ def of_list(descriptions: Iterable[Description], wanted: str) -> list[Descriptio
     Raises UserError for an unknown list.
     """
     if wanted != EVERY_LIST and wanted not in benchmark.LISTS:
-        raise UserError(_unknown("list", wanted, (*benchmark.LISTS, EVERY_LIST)))
+        raise UserError(unknown("list", wanted, (*benchmark.LISTS, EVERY_LIST)))
     return [one for one in descriptions if wanted == EVERY_LIST or not one.lists or wanted in one.lists]
 
 
@@ -143,7 +143,7 @@ def select(
     ):
         for value in given:
             if value not in known:
-                raise UserError(_unknown(word, value, known))
+                raise UserError(unknown(word, value, known))
     for mode in modes:
         check_mode(mode)
     pattern = _compiled(only)
@@ -171,7 +171,7 @@ def select(
                     )
                 )
     if size not in sizes:
-        raise UserError(_unknown("size", size, sorted(sizes)))
+        raise UserError(unknown("size", size, sorted(sizes)))
     owners: dict[str, str] = {}
     for group in groups:
         for name in group.tests:
@@ -196,7 +196,7 @@ def check_mode(name: str) -> None:
     try:
         lanes.mode_of(name)
     except LookupError:
-        raise UserError(_unknown("mode", name, lanes.MODES, "or a backend of yours as module:function")) from None
+        raise UserError(unknown("mode", name, lanes.MODES, "or a backend of yours as module:function")) from None
 
 
 def _compiled(only: str | None) -> re.Pattern[str]:
@@ -280,12 +280,13 @@ def parse_injections(entries: Sequence[str], groups: Iterable[Group]) -> dict[st
         if not MINIMUM_INJECTION <= fraction <= MAXIMUM_INJECTION:
             raise UserError(f"--inject {entry!r}: the slow-down must be between 0.1 % and 1000 %")
         if name not in planned:
-            raise UserError(_unknown("test", name, planned, "in this plan"))
+            raise UserError(unknown("test", name, planned, "in this plan"))
         injections[name] = fraction
     return injections
 
 
-def _unknown(word: str, value: str, known: Iterable[str], rest: str = "") -> str:
+def unknown(word: str, value: str, known: Iterable[str], rest: str = "") -> str:
+    """The sentence for a name that stands for nothing: `there is no test 'x'; choose y, z`, the nearest ones."""
     known = list(known)
     near = difflib.get_close_matches(value, known, 3) or known[:8]
     return f"there is no {word} {value!r}; choose {', '.join(near)} {rest}".strip()
