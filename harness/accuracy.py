@@ -79,15 +79,7 @@ def check(order: Mapping[str, Any]) -> dict[str, Any]:
     size = dict(order["size"])
     if suite in BATCHES:
         size |= {key: BATCHES[suite] for key in ("batch", "train_batch") if key in size}
-    request = benchmark.Request(
-        order["type"],
-        str(order["device"]),
-        size,
-        int(order["seed"]),
-        None,
-        order.get("compat"),
-        order.get("updates", True),
-    )
+    request = benchmark.request_of({**order, "size": size})
     mode = lanes.mode_of(order["mode"])
     precision = split_mode(order["mode"])[1]
     allowed = tolerance(suite, request.type, request.device, precision, entry.description.tolerances)

@@ -106,7 +106,9 @@ def _describe_file(suite: str, python: str, environment: Mapping[str, str]) -> l
         )
     entries = json.loads(done.stdout.splitlines()[-1])
     return [
-        Description(**{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs", "lists")}})
+        Description(
+            **{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs", "lists", "packages")}}
+        )
         for entry in entries
     ]
 
@@ -215,18 +217,24 @@ def _why_not(description: Description, type: str, device: str, mode: str, size: 
 
 
 def without_packages(groups: Iterable[Group], packages: Iterable[Mapping[str, str]]) -> list[Group]:
-    """The groups, modes skipped where one of the builds, given by the packages it has, lacks what they need."""
+    """The groups, modes skipped where a build, given by the packages it has, lacks what they or the model need."""
     names = [{name.lower().replace("-", "_") for name in build} for build in packages]
 
-    def lacking(mode: str) -> str | None:
-        missing = [need for need in lanes.mode_of(mode).packages if any(need not in build for build in names)]
-        return f"the mode {mode} needs {' and '.join(missing)}, which a build lacks" if missing else None
+    def lacking(group: Group, mode: str) -> str | None:
+        wanted = {group.description.name: group.description.packages, f"the mode {mode}": lanes.mode_of(mode).packages}
+        for who, packages in wanted.items():
+            if missing := [need for need in packages if any(need not in build for build in names)]:
+                return f"{who} needs {' and '.join(missing)}, which a build lacks"
+        return None
 
     return [
         dataclasses.replace(
             group,
-            modes=tuple(mode for mode in group.modes if lacking(mode) is None),
-            skipped={**group.skipped, **{mode: why for mode in group.modes if (why := lacking(mode)) is not None}},
+            modes=tuple(mode for mode in group.modes if lacking(group, mode) is None),
+            skipped={
+                **group.skipped,
+                **{mode: why for mode in group.modes if (why := lacking(group, mode)) is not None},
+            },
         )
         for group in groups
     ]

@@ -90,15 +90,7 @@ class Step:
         torch.set_num_threads(int(order["threads"]))
         torch.set_num_interop_threads(1)
         torch.manual_seed(self._seed)
-        request = benchmark.Request(
-            order["type"],
-            self._device,
-            order["size"],
-            self._seed,
-            order.get("iterations"),
-            order.get("compat"),
-            order.get("updates", True),
-        )
+        request = benchmark.request_of(order)
         mode = lanes.mode_of(order["mode"])
         built = benchmark.load(order["suite"])[order["benchmark"]].build(request)
         # Before a mode changes them: freezing turns parameters into constants.

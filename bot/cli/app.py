@@ -23,6 +23,7 @@ from bot.cli.commands import (
     run,
     schema,
     score,
+    validate,
 )
 
 _HELP = """Tells whether a change made a model slower, and how sure that is.
@@ -54,6 +55,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "calibrate": calibrate.calibrate,
     "compilers": compilers.compilers,
     "profile": profile.profile,
+    "validate": validate.validate,
     "compare": compare.compare,
     "score": score.score,
     "export": export.export,
