@@ -147,9 +147,9 @@ def picture(boxes: Sequence[Box], image: np.ndarray) -> Markup:
 
 def png(image: np.ndarray) -> bytes:
     """An image of shape (channels, height, width) as PNG, its range stretched to that of a pixel; grey from one."""
-    low, high = float(np.nanmin(image)), float(np.nanmax(image))
-    scaled = np.nan_to_num((image - low) / (high - low if high > low else 1.0))
-    pixels = (255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+    finite = np.nan_to_num(image.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+    pixels = (255 * (finite - low) / (high - low if high > low else 1.0)).astype(np.uint8)
     pixels = np.repeat(pixels[:1], 3, axis=0) if pixels.shape[0] != 3 else pixels
     rows, columns = pixels.shape[1:]
     # Each row begins with the number of its filter, 0 for none (PNG specification, section 9).
