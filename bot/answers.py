@@ -70,8 +70,12 @@ class Box(_Strict, frozen=True, kw_only=True):
 
 
 class Item(_Strict, frozen=True, kw_only=True):
-    """What both lanes answer to one item, in lines of text; boxes too where they are detections."""
+    """What both lanes answer to one item, in lines of text; boxes too where they are detections.
 
+    `number` is its place in the batch, from 0.
+    """
+
+    number: int
     label: str
     same: bool
     base: tuple[str, ...] = ()
@@ -277,7 +281,9 @@ def _classification(base: Mapping[str, Floats], head: Mapping[str, Floats], labe
             for order, chance in zip(best, probabilities, strict=True)
         ]
         note = "" if same else "another class is the best"
-        items.append(Item(label=_label(labels, number), same=same, base=texts[0], head=texts[1], note=note))
+        items.append(
+            Item(number=number, label=_label(labels, number), same=same, base=texts[0], head=texts[1], note=note)
+        )
     return {"same best class": _share(first), "best five in common": _share(overlap)}, items
 
 
@@ -311,7 +317,9 @@ def _embedding(base: Mapping[str, Floats], head: Mapping[str, Floats], labels: S
             for side, order in zip((ours, theirs), nearest, strict=True)
         ]
         note = f"Kendall's tau {numbers.fixed(taus[-1], 4)}"
-        items.append(Item(label=_label(labels, number), same=same, base=texts[0], head=texts[1], note=note))
+        items.append(
+            Item(number=number, label=_label(labels, number), same=same, base=texts[0], head=texts[1], note=note)
+        )
     figures = {
         "same nearest": _share(first),
         "nearest three in common": _share(overlap),
@@ -335,6 +343,7 @@ def _span(base: Mapping[str, Floats], head: Mapping[str, Floats], labels: Sequen
     )
     items = [
         Item(
+            number=number,
             label=_label(labels, number),
             same=bool(one == other),
             base=(f"tokens {one[0]} to {one[1]}",),
@@ -363,6 +372,7 @@ def _detection(base: Mapping[str, Floats], head: Mapping[str, Floats], labels: S
         texts = [tuple(map(_box_text, side[:MOST_BOXES])) or ("no box",) for side in marked]
         items.append(
             Item(
+                number=number,
                 label=_label(labels, number),
                 same=2 * len(pairs) == every,
                 base=texts[0],
@@ -431,13 +441,14 @@ def _box_text(box: Box) -> str:
 def _anything(base: Mapping[str, Floats], head: Mapping[str, Floats], labels: Sequence[str]) -> _Compared:
     items = [
         Item(
+            number=number,
             label=f"{name}, {'x'.join(map(str, tensor.shape)) or 'a number'}",
             same=bool(np.array_equal(tensor, head[name])),
             base=(_numbers_text(tensor),),
             head=(_numbers_text(head[name]),),
             note=f"error {numbers.percent(_error(tensor, head[name]))}",
         )
-        for name, tensor in base.items()
+        for number, (name, tensor) in enumerate(base.items())
     ]
     return {}, items
 

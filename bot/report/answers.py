@@ -23,8 +23,8 @@ from bot.answers import Box, Item, Model, Validation
 from bot.report import templating
 from bot.report.escaping import clean
 
-MOST_PICTURES = 8
-"""Images of a model that are drawn; each is embedded twice."""
+MOST_PIXELS = 256
+"""Pixels of a side of a picture; larger images are thinned."""
 
 TITLES = {
     "changed": "changes answers",
@@ -100,37 +100,23 @@ def page(validation: Validation, pictures: Mapping[str, Sequence[np.ndarray]]) -
             headline=headline(validation),
             counts={outcome: len(validation.of(outcome)) for outcome in ("changed", "same", "failed", "skipped")},
             drawn={
-                model.name: [
-                    (picture(item.base_boxes, image), picture(item.head_boxes, image))
-                    for item, image in zip(model.items, _in_order(model, pictures), strict=False)
-                ]
+                model.name: {
+                    item.number: (picture(item.base_boxes, image), picture(item.head_boxes, image))
+                    for item in model.items
+                    for image in pictures.get(model.name, ())[item.number : item.number + 1]
+                }
                 for model in validation.models
-                if model.kind == "detection"
             },
         )
     )
 
 
-def _in_order(model: Model, pictures: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """The images of a model in the order of its items, which have those that differ first."""
-    images = pictures.get(model.name, ())
-    numbered = {item.label: item for item in model.items}
-    ordered = [number for number in range(len(images)) if f"item {number + 1}" in numbered]
-    if len(ordered) != len(numbered):
-        return list(images[:MOST_PICTURES])
-    places = {f"item {number + 1}": images[number] for number in ordered}
-    return [places[item.label] for item in model.items][:MOST_PICTURES]
-
-
 def picture(boxes: Sequence[Box], image: np.ndarray) -> Markup:
     """An image with boxes drawn on it, as SVG: solid where the other lane has the box too, dashed where not.
 
-    `image` has the shape (channels, height, width) and any range, which is stretched to that of a pixel. Its pixels may
-    have been thinned, so that boxes may lie outside; the picture is as large as needed.
+    `image` has the shape (channels, height, width) and any range, which is stretched to that of a pixel.
     """
     _, rows, columns = image.shape
-    right = max([float(columns), *(box.right for box in boxes if np.isfinite(box.right))])
-    bottom = max([float(rows), *(box.bottom for box in boxes if np.isfinite(box.bottom))])
     shapes = "".join(
         f'<rect class="{"found" if box.iou > 0 else "lone"}" x="{box.left:.1f}" y="{box.top:.1f}" '
         f'width="{max(0.0, box.right - box.left):.1f}" height="{max(0.0, box.bottom - box.top):.1f}"/>'
@@ -139,14 +125,19 @@ def picture(boxes: Sequence[Box], image: np.ndarray) -> Markup:
     )
     # Markup: holds numbers only.
     return Markup(
-        f'<svg role="img" aria-label="{len(boxes)} boxes" viewBox="0 0 {right:.0f} {bottom:.0f}">'
+        f'<svg role="img" aria-label="{len(boxes)} boxes" viewBox="0 0 {columns} {rows}">'
         f'<image href="data:image/png;base64,{base64.b64encode(png(image)).decode()}" '
-        f'width="{right:.0f}" height="{bottom:.0f}" preserveAspectRatio="none"/>{shapes}</svg>'
+        f'width="{columns}" height="{rows}" preserveAspectRatio="none"/>{shapes}</svg>'
     )
 
 
 def png(image: np.ndarray) -> bytes:
-    """An image of shape (channels, height, width) as PNG, its range stretched to that of a pixel; grey from one."""
+    """An image of shape (channels, height, width) as PNG, thinned where it is large; grey unless it has three channels.
+
+    Its range is stretched to that of a pixel.
+    """
+    thin = max(1, -(-max(image.shape[1:]) // MOST_PIXELS))
+    image = image[:, ::thin, ::thin]
     finite = np.nan_to_num(image.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
     pixels = (255 * (finite - low) / (high - low if high > low else 1.0)).astype(np.uint8)

@@ -72,5 +72,19 @@ def test_a_picture_is_an_image_with_its_boxes_and_nothing_else() -> None:
     assert rows == bytes([0, *([0] * 3), 255, *([0] * 8)]) + bytes(13)
     box = Box(left=1, top=0, right=9, bottom=2, label=1, score=0.5, iou=0.0)
     svg = report.picture([box], image)
-    assert 'viewBox="0 0 9 2"' in svg and svg.count("<rect") == 1 and 'class="lone"' in svg
+    assert 'viewBox="0 0 4 2"' in svg and svg.count("<rect") == 1 and 'class="lone"' in svg
+    assert struct.unpack(">II", report.png(np.zeros((3, 300, 1000), "f4"))[16:24]) == (250, 75)
     assert report.picture([], np.full((1, 2, 2), np.nan, "f4")).count("<rect") == 0
+
+
+def test_a_picture_stands_beside_its_own_item_although_those_that_differ_come_first() -> None:
+    same = {"boxes 0": [[0, 0, 4, 4]], "labels 0": [1], "scores 0": [0.9]}
+    tensors = {**same, **{name.replace("0", "1"): value for name, value in same.items()}}
+    moved = {**tensors, "boxes 1": [[40, 40, 44, 44]]}
+    model = answers.compare(pair("detection", tensors, moved, labels=("first", "second")))
+    assert [item.label for item in model.items] == ["second", "first"]
+    pictures = [np.zeros((3, 48, 48), "f4"), np.ones((3, 96, 96), "f4")]
+    page = report.page(_validation(model), {"net": pictures})
+    places = [page.index(text) for text in (">second<", 'viewBox="0 0 96 96"', ">first<", 'viewBox="0 0 48 48"')]
+    assert places == sorted(places)
+    assert page.count("<svg") == 4 and page.count('class="lone"') == 2
