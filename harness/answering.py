@@ -10,7 +10,7 @@ import json
 import math
 import pathlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,15 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class Answers:
-    """What one lane answered: tensors by name, as 32-bit floats, and what the items are called."""
+    """What one lane answered: tensors by name, as 32-bit floats, and what the items are called.
+
+    `spacings` says how far apart the numbers near 1 are in the type that the lane answered in, by tensor: 1/128 in
+    bfloat16, nothing for whole numbers.
+    """
 
     tensors: Mapping[str, np.ndarray]
     labels: tuple[str, ...]
+    spacings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ def _pair(
         sent = errand.Errand(group, mode, "answers", f"answers-{number}-{place}", more)
         try:
             told, path = errand.run(sent, pool, session.plan)
-            answers.append(Answers(read(path), tuple(map(str, told["labels"]))))
+            tensors, spacings = read(path)
+            answers.append(Answers(tensors, tuple(map(str, told["labels"])), spacings))
             path.unlink()
         except WorkerError as error:
             return Pair(group, weights, reason=f"{mode}: {error.reason} ({error.status})")
@@ -111,19 +117,20 @@ def _pair(
     return Pair(group, weights, *answers)
 
 
-def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The tensors that a worker wrote (see `harness.answers`). Raises ValueError for anything else."""
+def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Tensors and their spacings, as a worker wrote them (see `harness.answers`). Raises ValueError for anything else."""
     with path.open("rb") as file:
         listed: list[dict[str, Any]] = json.loads(file.readline())
         content = file.read()
-    found, place = {}, 0
+    found, spacings, place = {}, {}, 0
     for one in listed:
         shape = tuple(int(number) for number in one["shape"])
         count = math.prod(shape)
         if min(shape, default=0) < 0 or place + 4 * count > len(content):
             raise ValueError("the file is shorter than it says")
         found[str(one["name"])] = np.frombuffer(content, "<f4", count, place).reshape(shape)
+        spacings[str(one["name"])] = float(one["spacing"])
         place += 4 * count
     if place != len(content):
         raise ValueError("the file is longer than it says")
-    return found
+    return found, spacings

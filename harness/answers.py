@@ -2,7 +2,7 @@
 
 Outputs are taken apart by the kind that the benchmark declares (`KINDS`) and never by what they look like: an output
 that is not of its kind is an error. They are handed over as 32-bit floats in one file: a line of JSON, which lists
-names and shapes, then the numbers in that order.
+names, shapes and how far apart the numbers of the tensor's own type are, then the numbers in that order.
 
 Runs inside foreign builds, in a worker of its own: standard library and torch only.
 """
@@ -89,7 +89,16 @@ def _images(inputs: Any) -> Iterator[Any]:
 
 
 def _write(path: pathlib.Path, tensors: Mapping[str, Any]) -> None:
-    listed = [{"name": name, "shape": list(tensor.shape)} for name, tensor in tensors.items()]
+    import torch
+
+    listed = [
+        {
+            "name": name,
+            "shape": list(tensor.shape),
+            "spacing": torch.finfo(tensor.dtype).eps if tensor.is_floating_point() else 0.0,
+        }
+        for name, tensor in tensors.items()
+    ]
     with path.open("wb") as file:
         file.write(json.dumps(listed).encode() + b"\n")
         for tensor in tensors.values():

@@ -56,7 +56,8 @@ def headline(validation: Validation) -> str:
 def weights_text(model: Model) -> str:
     """What the weights are, and what that means for the comparison."""
     if model.weights == "random":
-        return "random weights: numbers are compared, the answers mean nothing"
+        what = "boxes" if model.kind == "detection" else "numbers"
+        return f"random weights: {what} are compared, the answers mean nothing"
     if model.weights == "trained":
         return "trained weights: the answers are compared"
     return f"weights from {clean(model.weights)}: the answers are compared"

@@ -87,6 +87,16 @@ def test_the_error_is_relative_to_the_deviation_so_that_an_offset_hides_nothing(
     assert values(constant)["error"] == 0
 
 
+def test_what_writing_the_answer_in_16_bits_costs_is_no_error() -> None:
+    near = pair("", {"output 0": [0.5012, 0.5013]}, {"output 0": [0.5, 0.5]}, weights="random")
+    assert answers.compare(near).outcome == "changed"
+    assert near.head is not None
+    rounded = dataclasses.replace(near, head=dataclasses.replace(near.head, spacings={"output 0": 2.0**-7}))
+    assert answers.compare(rounded).outcome == "same"
+    far = dataclasses.replace(rounded, base=Answers({"output 0": np.array([0.4, 0.6], "f4")}, ()))
+    assert answers.compare(far).outcome == "changed"
+
+
 def test_rankings_of_neighbours_are_compared_by_hand_counted_figures() -> None:
     angles = np.radians([0, 10, 30, 70])
     base = np.stack([np.cos(angles), np.sin(angles)], 1)

@@ -9,6 +9,7 @@ from tests import sessions
 
 SUITE = str(sessions.SUITES / "answering.py")
 MODES = ("eager", "eager_bf16")
+SHAPES = {"a": [2, 2], "none": [0, 4], "one": []}
 
 
 def test_pairs_come_with_a_reason_where_they_cannot_be_had(tmp_path):
@@ -47,10 +48,10 @@ def test_weights_are_found_by_the_name_of_the_model(tmp_path):
 @pytest.mark.parametrize(
     ("listed", "content"),
     [
-        ([{"name": "a", "shape": [3]}], b"\0" * 8),
-        ([{"name": "a", "shape": [1]}], b"\0" * 8),
-        ([{"name": "a", "shape": [-1]}], b""),
-        ([{"name": "a", "shape": [10**12]}], b""),
+        ([{"name": "a", "shape": [3], "spacing": 0}], b"\0" * 8),
+        ([{"name": "a", "shape": [1], "spacing": 0}], b"\0" * 8),
+        ([{"name": "a", "shape": [-1], "spacing": 0}], b""),
+        ([{"name": "a", "shape": [10**12], "spacing": 0}], b""),
     ],
 )
 def test_a_file_that_does_not_hold_what_it_says_is_refused(tmp_path, listed, content):
@@ -62,8 +63,9 @@ def test_a_file_that_does_not_hold_what_it_says_is_refused(tmp_path, listed, con
 
 def test_tensors_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "answers"
-    listed = [{"name": "a", "shape": [2, 2]}, {"name": "none", "shape": [0, 4]}, {"name": "one", "shape": []}]
+    listed = [{"name": name, "shape": shape, "spacing": 0.5} for name, shape in SHAPES.items()]
     path.write_bytes(json.dumps(listed).encode() + b"\n" + np.arange(5, dtype="<f4").tobytes())
-    found = answering.read(path)
+    found, spacings = answering.read(path)
+    assert spacings == {"a": 0.5, "none": 0.5, "one": 0.5}
     assert found["a"].tolist() == [[0, 1], [2, 3]]
     assert found["none"].shape == (0, 4) and found["one"] == 4

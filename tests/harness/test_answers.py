@@ -27,7 +27,7 @@ def ask(tmp_path):
             **{"size": {"batch": 6}, "threads": 1, "result": str(tmp_path / "result")},
             "weights": None if weights is None else str(weights),
         }
-        return answers.collect(order), read(tmp_path / "result")
+        return answers.collect(order), read(tmp_path / "result")[0]
 
     return asked
 
