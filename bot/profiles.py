@@ -1,13 +1,12 @@
 """What became slower inside a step: two profiles of a test, operator by operator.
 
-Promises that the changes of the rows add up to the change of the step, that a change which is within the spread of the
-steps is said to be, and that operators which came or went are named as such. Names in a profile are as hostile as the
+Promises that the changes of the rows add up to the change of the step, that a change which is within the spread of one
+profile is said to be, and that operators which came or went are named as such. Names in a profile are as hostile as the
 rest of a file: `words` quotes them cleaned.
 """
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +82,13 @@ class Difference:
 
     @property
     def spread_seconds(self) -> float:
-        """By how much the kept steps of one profile differ, typical from fastest; at least a hundredth of a step."""
-        widths = (statistics.median_low(side.kept) - side.kept[0] for side in (self.base, self.head))
+        """By how much two halves of one profile differ, at least a hundredth of a step."""
+        widths = (abs(side.halves_seconds[0] - side.halves_seconds[1]) for side in (self.base, self.head))
         return max(*widths, SPREAD_FLOOR * self.base.seconds)
 
     @property
     def within_spread(self) -> bool:
-        """Whether the step changed by no more than steps of one profile do, so that no operator can be blamed."""
+        """Whether the step changed by no more than one profile does within itself: no operator can be blamed then."""
         return abs(self.change_seconds) <= self.spread_seconds
 
     @property
@@ -109,8 +108,8 @@ class Difference:
         ]
         if self.within_spread:
             found.append(
-                f"the step changed by {numbers.seconds(abs(self.change_seconds))}, which is within the spread of its "
-                f"steps ({numbers.seconds(self.spread_seconds)}): no operator can be blamed"
+                f"the step changed by {numbers.seconds(abs(self.change_seconds))}, which is within the spread of one "
+                f"profile ({numbers.seconds(self.spread_seconds)}): no operator can be blamed"
             )
         return tuple(found)
 

@@ -118,7 +118,7 @@ def _pair(
 
 
 def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Tensors and their spacings, as a worker wrote them (see `harness.answers`). Raises ValueError for anything else."""
+    """Tensors and spacings as a worker wrote them (see `harness.answers`). Raises ValueError for anything else."""
     with path.open("rb") as file:
         listed: list[dict[str, Any]] = json.loads(file.readline())
         content = file.read()

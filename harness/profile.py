@@ -1,8 +1,9 @@
 """What the operators of a step cost: a step under torch.profiler, operator by operator.
 
 Steps are profiled one after another in one recording, after a recording that is thrown away, for starting the profiler
-is itself slow. Reported are means over the faster half of the steps, because what disturbs a step only slows it; so
-self times add up to the time of the step, the time outside of all operators included.
+is itself slow. An operator's time is what a call takes in the quarter of the steps in which it is fastest, times the
+calls of a step: what disturbs only slows, and on a busy machine it strikes some operator in every step, but not the
+same one. A step is the sum of its operators' own times and of the time outside of all operators.
 
 Runs inside foreign builds, in a worker: standard library and torch only. Not to be confused with the standard
 library's `profile`: a worker's folder holds this file as `harness.profile` only.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import bisect
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,8 @@ STEP = "torchwarden::step"
 OUTSIDE = "outside operators"
 """The row of what a step does between its operators: Python, and what the profiler does not see."""
 
+KEPT = 4
+"""The steps in which an operator is fastest are one of so many."""
 MOST_SHAPES = 50
 """Shapes of an operator that are kept, those that take longest; its other calls are summed up without shapes."""
 
@@ -29,36 +32,48 @@ _UNTIMED = ("[memory]", "[pl]")
 
 
 @dataclass
-class _Row:
-    """What is summed up of the calls of one operator, or of one operator on one set of shapes."""
+class _Times:
+    """Seconds of an operator in one step, all its calls together."""
 
     calls: int = 0
-    self_seconds: float = 0.0
-    total_seconds: float = 0.0
-    device_seconds: float = 0.0
+    own: float = 0.0
+    total: float = 0.0
+    device: float = 0.0
+
+
+@dataclass
+class _Row:
+    """What is known of one operator, or of one operator on one set of shapes, by step."""
+
+    steps: dict[int, _Times] = field(default_factory=dict)
     memory_bytes: float = 0.0
     shapes: dict[str, _Row] = field(default_factory=dict)
 
-    def add(self, event: Any, on_device: bool) -> None:
-        self.calls += 1
+    def add(self, event: Any, step: int, on_device: bool) -> None:
+        times = self.steps.setdefault(step, _Times())
+        times.calls += 1
         # torch.profiler counts in microseconds.
-        self.self_seconds += event.self_cpu_time_total / 1e6
-        self.total_seconds += event.cpu_time_total / 1e6
-        self.device_seconds += _first(event, "self_device_time_total", "self_cuda_time_total") / 1e6
+        times.own += event.self_cpu_time_total / 1e6
+        times.total += event.cpu_time_total / 1e6
+        times.device += _first(event, "self_device_time_total", "self_cuda_time_total") / 1e6
         own = ("self_device_memory_usage", "self_cuda_memory_usage") if on_device else ("self_cpu_memory_usage",)
         self.memory_bytes += _first(event, *own)
 
-    def include(self, other: _Row) -> None:
-        for name in ("calls", "self_seconds", "total_seconds", "device_seconds", "memory_bytes"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+    def per_step(self, steps: Sequence[int]) -> dict[str, Any]:
+        """Figures per step, from some of the steps."""
+        there = [self.steps[step] for step in steps if step in self.steps]
+        calls = sum(times.calls for times in there) / len(steps)
 
-    def per_step(self, steps: int) -> dict[str, Any]:
+        def undisturbed(of: Callable[[_Times], float]) -> float:
+            each = sorted(of(times) / times.calls for times in there)[: -(-len(there) // KEPT)]
+            return max(0.0, calls * sum(each) / len(each)) if each else 0.0
+
         return {
-            "calls": self.calls / steps,
-            "self_seconds": max(0.0, self.self_seconds / steps),
-            "total_seconds": max(0.0, self.total_seconds / steps),
-            "device_seconds": max(0.0, self.device_seconds / steps),
-            "memory_bytes": self.memory_bytes / steps,
+            "calls": calls,
+            "self_seconds": undisturbed(lambda times: times.own),
+            "total_seconds": undisturbed(lambda times: times.total),
+            "device_seconds": undisturbed(lambda times: times.device),
+            "memory_bytes": self.memory_bytes / len(steps),
         }
 
 
@@ -66,8 +81,8 @@ def take(step: Callable[[], Any], order: Mapping[str, Any]) -> dict[str, Any]:
     """Profile a warm step as an order says, and write what was found to the file that it names.
 
     `order` holds device, steps (how many), result (a path for the JSON) and trace (a path for a Chrome trace, packed
-    where it ends in .gz, or None). The JSON holds `steps_seconds` of every step and `operators`, per step, as
-    `harness.profiles` has them. Returns nothing that is not in the file. Raises whatever the step raises.
+    where it ends in .gz, or None). The JSON is what `summed_up` returns (`harness.profiles.Found`), and nothing else is
+    returned. Raises whatever the step raises.
     """
     from torch.profiler import ProfilerActivity, profile
 
@@ -111,44 +126,43 @@ def _run(step: Callable[[], Any], steps: int, on_device: bool) -> None:
 
 
 def summed_up(events: Iterable[Any], on_device: bool) -> dict[str, Any]:
-    """The rows of a recording, by operator and shapes, as means over the faster half of its steps.
+    """The rows of a recording, by operator and shapes, the costliest first.
 
     `events` are torch.profiler's; only those of the host count, which carry the device time of what they launched. A
-    step is an event named `STEP`, and what begins within it is its own. Raises ValueError without a step.
+    step is an event named `STEP`, and what begins within it is its own. `halves_seconds` is what a step comes to from
+    every second of the steps, and from the others. Raises ValueError without a step.
     """
     every = [event for event in events if _on_host(event) and event.name not in _UNTIMED]
     marks = sorted((event for event in every if event.name == STEP), key=lambda event: event.time_range.start)
     if not marks:
         raise ValueError("the profiler recorded no step")
-    lengths = [mark.time_range.elapsed_us() / 1e6 for mark in marks]
-    kept = set(sorted(range(len(marks)), key=lengths.__getitem__)[: (len(marks) + 1) // 2])
     begins = [mark.time_range.start for mark in marks]
     rows: dict[str, _Row] = {}
     for event in every:
-        place = bisect.bisect_right(begins, event.time_range.start) - 1
-        if place not in kept or event.time_range.start > marks[place].time_range.end:
+        step = bisect.bisect_right(begins, event.time_range.start) - 1
+        if step < 0 or event.time_range.start > marks[step].time_range.end:
             continue
         row = rows.setdefault(OUTSIDE if event.name == STEP else event.name, _Row())
-        row.add(event, on_device)
+        row.add(event, step, on_device)
         if event.name != STEP:
-            row.shapes.setdefault(shapes_text(event.input_shapes), _Row()).add(event, on_device)
-    operators = [
-        {"name": name, **row.per_step(len(kept)), "shapes": _by_shape(row, len(kept))} for name, row in rows.items()
-    ]
+            row.shapes.setdefault(shapes_text(event.input_shapes), _Row()).add(event, step, on_device)
+    steps = range(len(marks))
+    operators = [{"name": name, **row.per_step(steps), "shapes": _by_shape(row, steps)} for name, row in rows.items()]
+    halves = [[step for step in steps if step % 2 == half] or steps for half in (0, 1)]
     return {
-        "steps_seconds": lengths,
-        "kept_steps": len(kept),
+        "steps_seconds": [mark.time_range.elapsed_us() / 1e6 for mark in marks],
+        "halves_seconds": [sum(row.per_step(half)["self_seconds"] for row in rows.values()) for half in halves],
         "operators": sorted(operators, key=lambda one: -one["self_seconds"]),
     }
 
 
-def _by_shape(row: _Row, steps: int) -> list[dict[str, Any]]:
-    ordered = sorted(row.shapes.items(), key=lambda item: -item[1].self_seconds)
-    rest = _Row()
-    for _, other in ordered[MOST_SHAPES:]:
-        rest.include(other)
-    kept = [*ordered[:MOST_SHAPES], *([("others", rest)] if rest.calls else [])]
-    return [{"shapes": shapes, **one.per_step(steps)} for shapes, one in kept]
+def _by_shape(row: _Row, steps: Sequence[int]) -> list[dict[str, Any]]:
+    parts = [{"shapes": shapes, **one.per_step(steps)} for shapes, one in row.shapes.items()]
+    parts.sort(key=lambda part: -part["self_seconds"])
+    if rest := parts[MOST_SHAPES:]:
+        others = {key: sum(part[key] for part in rest) for key in rest[0] if key != "shapes"}
+        parts[MOST_SHAPES:] = [{"shapes": "others", **others}]
+    return parts
 
 
 def shapes_text(shapes: Any) -> str:

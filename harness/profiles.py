@@ -60,8 +60,9 @@ class Operator(_Strict, frozen=True, kw_only=True):
 class Profile(_Strict, frozen=True, kw_only=True):
     """The profile of a test in one build.
 
-    `operators` are means over the `kept_steps` fastest of the profiled steps, whose times are all in `steps_seconds`;
-    `plain_seconds` is a step without the profiler. Self times add up to the mean of the steps kept.
+    `steps_seconds` are the profiled steps as they were, `operators` what each operator takes where nothing disturbs it
+    (see `harness.profile`); `halves_seconds` is what the operators come to from one half of the steps and the other;
+    `plain_seconds` is a step without the profiler.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -76,17 +77,12 @@ class Profile(_Strict, frozen=True, kw_only=True):
     seed: int
     plain_seconds: Annotated[float, msgspec.Meta(gt=0, lt=1e9)]
     steps_seconds: Annotated[tuple[Duration, ...], msgspec.Meta(min_length=1, max_length=1_000_000)]
-    kept_steps: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    halves_seconds: tuple[Duration, Duration]
     operators: tuple[Operator, ...]
 
     @property
-    def kept(self) -> list[float]:
-        """Seconds of the steps that the operators' figures are means of, in order."""
-        return sorted(self.steps_seconds)[: self.kept_steps]
-
-    @property
     def seconds(self) -> float:
-        """Seconds of a step under the profiler: the sum of all self times."""
+        """Seconds of an undisturbed step under the profiler: the sum of all self times."""
         return math.fsum(one.self_seconds for one in self.operators)
 
 
@@ -94,7 +90,7 @@ class Found(_Strict, frozen=True, kw_only=True):
     """What a worker leaves in its file (see `harness.profile.take`)."""
 
     steps_seconds: tuple[Duration, ...]
-    kept_steps: int
+    halves_seconds: tuple[Duration, Duration]
     operators: tuple[Operator, ...]
 
 
@@ -119,8 +115,6 @@ def decode(content: bytes, path: pathlib.Path) -> Profile:
             f"{path}: has schema version {profile.schema_version}, and this torchwarden reads {SCHEMA_VERSION}; "
             "profile again with this version"
         )
-    if profile.kept_steps > len(profile.steps_seconds):
-        raise UserError(f"{path}: keeps more steps than it has; {wanted}")
     names = [one.name for one in profile.operators]
     if len(set(names)) < len(names):
         raise UserError(f"{path}: holds an operator twice; {wanted}")

@@ -55,7 +55,7 @@ def take(session: Session, steps: int, trace: pathlib.Path | None = None) -> Pro
         seed=session.plan.seed,
         plain_seconds=told["step_seconds"],
         steps_seconds=found.steps_seconds,
-        kept_steps=found.kept_steps,
+        halves_seconds=found.halves_seconds,
         operators=found.operators,
     )
 

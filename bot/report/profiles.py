@@ -81,11 +81,10 @@ def head_line(profile: Profile) -> str:
 
 
 def steps_line(profile: Profile) -> str:
-    """How long a step is with and without the profiler, and over how many steps the figures are means."""
+    """How long a step is with and without the profiler, and over how many steps the figures are."""
     return (
         f"a step takes {numbers.seconds(profile.plain_seconds)}, {numbers.seconds(profile.seconds)} under the "
-        f"profiler; figures are per step, means over the {profile.kept_steps} fastest of "
-        f"{numbers.count(len(profile.steps_seconds), 'profiled step')}"
+        f"profiler; figures are per step, of {numbers.count(len(profile.steps_seconds), 'step')}"
     )
 
 

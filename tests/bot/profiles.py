@@ -32,7 +32,7 @@ def made(step: dict[str, tuple[float, float]], **changes: object) -> Profile:
         seed=1,
         plain_seconds=whole,
         steps_seconds=(whole, whole, 2 * whole),
-        kept_steps=2,
+        halves_seconds=(whole, whole),
         operators=operators,
     )
     return msgspec.structs.replace(profile, **changes)

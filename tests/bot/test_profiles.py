@@ -47,7 +47,7 @@ def test_a_change_within_the_spread_blames_nobody() -> None:
     (line,) = profiles.words(found)
     assert "within the spread" in line and "no operator can be blamed" in line
     wide = profiles.compare(
-        made({"aten::mm": (1, 1e-3)}, steps_seconds=(1e-3, 3e-3, 4e-3, 9e-3), kept_steps=3),
+        made({"aten::mm": (1, 1e-3)}, halves_seconds=(1e-3, 3e-3)),
         made({"aten::mm": (1, 2e-3)}),
     )
     assert wide.spread_seconds == pytest.approx(2e-3) and wide.within_spread
@@ -88,7 +88,6 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
         ('"schema_version": 1', '"schema_version": 2', "schema version 2"),
         ('"threads": 1', '"threads": 1, "extra": 1', "unknown field `extra`"),
         ('"threads": 1', '"threads": "1"', "$.threads"),
-        ('"kept_steps": 2', '"kept_steps": 9', "keeps more steps than it has"),
         ('"aten::relu"', '"aten::old"', "an operator twice"),
         ('"calls": 20', '"calls": -1', "$.operators[0].calls"),
         ('"calls": 20', '"calls": 1e999', "is not a profile"),

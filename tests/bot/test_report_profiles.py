@@ -11,7 +11,7 @@ HEAD = made({"aten::convolution": (21, 15.72e-3), "aten::relu": (17, 1.9e-3), "a
 def test_the_table_orders_by_self_time_with_shares_and_sums_up_the_rest() -> None:
     lines = report.text(report.table(BASE, rows=2)).splitlines()
     assert lines[0] == "test_eval[net-cpu-eager] of mine, size small: torch 2.9.0 on box, 1 thread"
-    assert "15.0 ms under the profiler" in lines[1] and "means over the 2 fastest of 3 profiled steps" in lines[1]
+    assert "15.0 ms under the profiler" in lines[1] and "per step, of 3 steps" in lines[1]
     assert lines[4].split() == ["aten::convolution", "12.0", "ms", "80.0", "%", "12.0", "ms", "20", "0"]
     assert lines[-1].split() == ["and", "1", "more", "operator", "1.00", "ms", "6.7", "%"]
 

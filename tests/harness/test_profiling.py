@@ -15,7 +15,7 @@ def test_a_train_step_is_profiled_with_its_backward_pass_and_leaves_nothing_behi
     rows = {row.name: row for row in taken.operators}
     assert "TanhBackward0" in " ".join(rows) and any(name.startswith("Optimizer.step") for name in rows)
     assert taken.test == "test_train[perceptron-cpu-eager]"
-    assert taken.seconds == pytest.approx(sum(taken.kept) / taken.kept_steps, rel=0.05)
+    assert 0 < taken.seconds <= sum(taken.steps_seconds) / 4 * 1.01
     assert profiles.decode(profiles.encode(taken).encode(), pathlib.Path("p")) == taken
     assert b"traceEvents" in (tmp_path / "trace.json").read_bytes()
     assert sessions.leftovers(session) == []

@@ -2,7 +2,7 @@
 
 from harness.benchmark import Workload, benchmark
 
-SIZES = {"small": {"batch": 128, "softmaxes": 1}, "doubled": {"batch": 128, "softmaxes": 2}}
+SIZES = {"small": {"batch": 64, "softmaxes": 1}, "doubled": {"batch": 64, "softmaxes": 2}}
 
 
 @benchmark("mixed", category="TEST", domain="PROFILES", sizes=SIZES)
@@ -13,7 +13,7 @@ def mixed(request):
     class Mixed(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.first, self.second = torch.nn.Linear(64, 8192), torch.nn.Linear(8192, 8)
+            self.first, self.second = torch.nn.Linear(16, 2048), torch.nn.Linear(2048, 8)
 
         def forward(self, x):
             x = self.first(x)
@@ -24,7 +24,7 @@ def mixed(request):
     network = Mixed().train(request.training)
     return Workload(
         model=network,
-        inputs=(torch.randn(request.batch, 64),),
+        inputs=(torch.randn(request.batch, 16),),
         items=request.batch,
         loss=lambda output: output.square().mean(),
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1) if request.training else None,

@@ -24,7 +24,7 @@ def test_the_operator_that_was_doubled_is_ranked_first(tmp_path: pathlib.Path) -
     for size in ("small", "doubled"):
         extra = ("--trace", "trace.json.gz") if size == "small" else ()
         done = torchwarden(
-            *("profile", TEST, "--suite", SUITE, "--size", size, "--json", f"{size}.json", "--steps", 30),
+            *("profile", TEST, "--suite", SUITE, "--size", size, "--json", f"{size}.json", "--steps", 200),
             *("--cpus", cpus, *extra),
             cwd=tmp_path,
         )
