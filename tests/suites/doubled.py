@@ -2,29 +2,29 @@
 
 from harness.benchmark import Workload, benchmark
 
-SIZES = {"small": {"batch": 64, "softmaxes": 1}, "doubled": {"batch": 64, "softmaxes": 2}}
+SIZES = {"small": {"batch": 2, "products": 1}, "doubled": {"batch": 2, "products": 2}}
 
 
 @benchmark("mixed", category="TEST", domain="PROFILES", sizes=SIZES)
 def mixed(request):
-    """Matrix products, and as many softmaxes as asked for."""
+    """A softmax, a tangent, and as many batched matrix products as asked for."""
     import torch
 
     class Mixed(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.first, self.second = torch.nn.Linear(16, 2048), torch.nn.Linear(2048, 8)
+            self.factor = torch.nn.Parameter(torch.randn(request.batch, 192, 192) / 14)
+            self.last = torch.nn.Linear(192, 8)
 
         def forward(self, x):
-            x = self.first(x)
-            for _ in range(request.size["softmaxes"]):
-                x = torch.softmax(x, dim=1)
-            return self.second(torch.tanh(x))
+            for _ in range(request.size["products"]):
+                x = torch.bmm(x, self.factor)
+            return self.last(torch.tanh(torch.softmax(x, dim=1)))
 
     network = Mixed().train(request.training)
     return Workload(
         model=network,
-        inputs=(torch.randn(request.batch, 16),),
+        inputs=(torch.randn(request.batch, 192, 192),),
         items=request.batch,
         loss=lambda output: output.square().mean(),
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1) if request.training else None,
