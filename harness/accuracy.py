@@ -79,11 +79,10 @@ def check(order: Mapping[str, Any]) -> dict[str, Any]:
     size = dict(order["size"])
     if suite in BATCHES:
         size |= {key: BATCHES[suite] for key in ("batch", "train_batch") if key in size}
-    device = str(order["device"])
     # An optimizer's first steps are of the size of the learning rate whatever the gradient's, so that rounding decides
     # their direction: the harness steps on GPUs only, and there alone we do.
-    updates = bool(order.get("updates", True)) and device != "cpu"
-    request = benchmark.Request(order["type"], device, size, int(order["seed"]), None, order.get("compat"), updates)
+    updates = bool(order.get("updates", True)) and order["device"] != "cpu"
+    request = benchmark.request_of({**order, "size": size, "updates": updates, "iterations": None})
     mode = lanes.mode_of(order["mode"])
     precision = split_mode(order["mode"])[1]
     allowed = tolerance(suite, request.type, request.device, precision, entry.description.tolerances)

@@ -25,7 +25,16 @@ from typing import Any
 
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
-BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface", "yitian", "convnet")
+BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface", "yitian", "convnet", "answers")
+ANSWERS = {
+    "": "any tensors",
+    "classification": "a logit for each class",
+    "detection": "boxes in images, as torchvision's detectors give them",
+    "embedding": "a vector for each item",
+    "span": "where an answer begins and ends in a text",
+}
+"""Kinds of answers that a benchmark may declare, for lanes to be compared by what they answer."""
+WEIGHTS = {"random": "made from the seed", "trained": "from training; what the model answers means something"}
 LISTS = {
     "current": "the models that the TorchDynamo benchmark runs today",
     "2025": "those that it ran before October 2025",
@@ -81,6 +90,19 @@ class Request:
         return self.compat == "v1"
 
 
+def request_of(order: Mapping[str, Any]) -> Request:
+    """The request that a worker's order holds (see `harness.worker.serve`)."""
+    return Request(
+        order["type"],
+        str(order["device"]),
+        order["size"],
+        int(order["seed"]),
+        order.get("iterations"),
+        order.get("compat"),
+        order.get("updates", True),
+    )
+
+
 @dataclass
 class Workload:
     """A built benchmark, ready to be prepared for a lane.
@@ -95,6 +117,7 @@ class Workload:
 
     `model` may be a dict of networks, all of which the lane compiles; `step` is needed then, and for `jit` by tracing
     `examples`, the positional inputs of each network by its name. `script` asks `jit` to script rather than to trace.
+    `labels` say what the items are, where people can make something of them: sentences, names of pictures.
     """
 
     model: Any
@@ -108,6 +131,7 @@ class Workload:
     own_loss: bool = False
     examples: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     script: bool = False
+    labels: tuple[str, ...] = ()
 
     def networks(self) -> list[Any]:
         """The networks of the workload, those of a dict in its order."""
@@ -127,6 +151,8 @@ class Description:
     counted once; `nondeterministic` says why two launches on a CPU may differ, and is empty where they agree bitwise.
     `tolerances` are those of the accuracy check, by type, where the suite's will not do.
     `lists` names the published lists that hold the model (see `LISTS`), of a suite that follows such lists.
+    `packages` are those that a build must have installed beside what its suite always needs; `answers` is the kind of
+    what the model answers (see `ANSWERS`) and `weights` where its weights come from (see `WEIGHTS`).
     """
 
     name: str
@@ -143,6 +169,9 @@ class Description:
     nondeterministic: str = ""
     tolerances: Mapping[str, float] = field(default_factory=dict)
     lists: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    answers: str = ""
+    weights: str = "random"
 
     def why_not(self, type: str, device: str, mode: str) -> str | None:
         """The reason why this benchmark cannot run in this type, device and mode; None when it can."""
@@ -184,6 +213,9 @@ def benchmark(
     nondeterministic: str = "",
     tolerances: Mapping[str, float] | None = None,
     lists: Sequence[str] = (),
+    packages: Sequence[str] = (),
+    answers: str = "",
+    weights: str = "random",
 ) -> Callable[[Build], Build]:
     """Register the decorated function as the benchmark `name` of the suite its module belongs to.
 
@@ -195,7 +227,13 @@ def benchmark(
         raise ValueError(f"benchmark {name}: give at least one size")
     if not name or any(character in name for character in "[]\n\t /"):
         raise ValueError(f"benchmark {name!r}: a name holds no brackets, slashes or spaces")
-    for given, known, word in ((types, TYPES, "type"), (devices, DEVICES, "device"), (lists, tuple(LISTS), "list")):
+    for given, known, word in (
+        (types, TYPES, "type"),
+        (devices, DEVICES, "device"),
+        (lists, tuple(LISTS), "list"),
+        ((answers,), tuple(ANSWERS), "kind of answers"),
+        ((weights,), tuple(WEIGHTS), "kind of weights"),
+    ):
         for value in given:
             if value not in known:
                 raise ValueError(f"benchmark {name}: unknown {word} {value!r}; known are {', '.join(known)}")
@@ -225,6 +263,9 @@ def benchmark(
                 nondeterministic=nondeterministic,
                 tolerances=dict(tolerances or {}),
                 lists=tuple(lists),
+                packages=tuple(packages),
+                answers=answers,
+                weights=weights,
             ),
             build,
         )

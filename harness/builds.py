@@ -22,6 +22,7 @@ from harness.errors import UserError
 WORKER_MODULES = (
     "__init__.py",
     "accuracy.py",
+    "answers.py",
     "benchmark.py",
     "clock.py",
     "codepages.py",
@@ -32,6 +33,7 @@ WORKER_MODULES = (
     "layouts.py",
     "modenames.py",
     "precision.py",
+    "profile.py",
     "worker.py",
     "nursery.py",
     "suites",

@@ -136,6 +136,27 @@ def comparisons(lanes: Sequence[Lane], plan: records.Plan) -> list[tuple[Lane, L
     return [(base, lane) for base, lane in pairs if base in lanes and base != lane]
 
 
+def order(group: Group, lane: Lane, pool: Pool, plan: records.Plan) -> dict[str, Any]:
+    """What a worker is told to be, without injected work: a group's step in a lane (see `harness.worker.serve`)."""
+    return {
+        "suite": group.suite,
+        "benchmark": group.description.name,
+        "type": group.type,
+        "device": group.device,
+        "mode": lane.mode,
+        "size": dict(group.description.sizes[group.size]),
+        "seed": plan.seed,
+        "threads": plan.threads,
+        "cpus": pool.settings.cpus,
+        "iterations": plan.iterations,
+        "compat": plan.compat,
+        "updates": plan.updates,
+        "cache": pool.cache(group.name, str(lane)),
+        "warmup_steps": WARMUP_STEPS,
+        "warmup_seconds": WARMUP_SECONDS,
+    }
+
+
 def measure(group: Group, pool: Pool, plan: records.Plan, turn: int, observer: Observer) -> list[records.Test]:
     """Measure a group and return its tests, one per mode, the skipped ones included.
 
@@ -291,26 +312,10 @@ class _Interleaving:
         return min(plan.launch_timeout_seconds if compiles else plan.step_timeout_seconds, self._left())
 
     def _order(self, lane: Lane) -> dict[str, Any]:
-        """What a worker is told to be."""
-        plan, group = self._plan, self._group
-        return {
-            "suite": group.suite,
-            "benchmark": group.description.name,
-            "type": group.type,
-            "device": group.device,
-            "mode": lane.mode,
-            "size": dict(group.description.sizes[group.size]),
-            "seed": plan.seed,
-            "threads": plan.threads,
-            "cpus": self._pool.settings.cpus,
-            "inject": plan.inject.get(group.test(lane.mode), 0.0) if lane.build == plan.head else 0.0,
-            "iterations": plan.iterations,
-            "compat": plan.compat,
-            "updates": plan.updates,
+        inject = self._plan.inject.get(self._group.test(lane.mode), 0.0) if lane.build == self._plan.head else 0.0
+        return order(self._group, lane, self._pool, self._plan) | {
+            "inject": inject,
             "describe": not self._logs[lane].facts,
-            "cache": self._pool.cache(group.name, str(lane)),
-            "warmup_steps": WARMUP_STEPS,
-            "warmup_seconds": WARMUP_SECONDS,
         }
 
     def _nursery(self, lane: Lane, index: int) -> int:

@@ -81,7 +81,7 @@ def describe_suites(
         elif suite in benchmark.BUILTIN_SUITES:
             found += benchmark.describe([suite])
         else:
-            raise UserError(_unknown("suite", suite, benchmark.BUILTIN_SUITES, "or the path of a file ending in .py"))
+            raise UserError(unknown("suite", suite, benchmark.BUILTIN_SUITES, "or the path of a file ending in .py"))
     return found
 
 
@@ -106,7 +106,9 @@ def _describe_file(suite: str, python: str, environment: Mapping[str, str]) -> l
         )
     entries = json.loads(done.stdout.splitlines()[-1])
     return [
-        Description(**{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs", "lists")}})
+        Description(
+            **{**entry, **{key: tuple(entry[key]) for key in ("types", "devices", "needs", "lists", "packages")}}
+        )
         for entry in entries
     ]
 
@@ -117,7 +119,7 @@ def of_list(descriptions: Iterable[Description], wanted: str) -> list[Descriptio
     Raises UserError for an unknown list.
     """
     if wanted != EVERY_LIST and wanted not in benchmark.LISTS:
-        raise UserError(_unknown("list", wanted, (*benchmark.LISTS, EVERY_LIST)))
+        raise UserError(unknown("list", wanted, (*benchmark.LISTS, EVERY_LIST)))
     return [one for one in descriptions if wanted == EVERY_LIST or not one.lists or wanted in one.lists]
 
 
@@ -143,7 +145,7 @@ def select(
     ):
         for value in given:
             if value not in known:
-                raise UserError(_unknown(word, value, known))
+                raise UserError(unknown(word, value, known))
     for mode in modes:
         check_mode(mode)
     pattern = _compiled(only)
@@ -171,7 +173,7 @@ def select(
                     )
                 )
     if size not in sizes:
-        raise UserError(_unknown("size", size, sorted(sizes)))
+        raise UserError(unknown("size", size, sorted(sizes)))
     owners: dict[str, str] = {}
     for group in groups:
         for name in group.tests:
@@ -196,7 +198,7 @@ def check_mode(name: str) -> None:
     try:
         lanes.mode_of(name)
     except LookupError:
-        raise UserError(_unknown("mode", name, lanes.MODES, "or a backend of yours as module:function")) from None
+        raise UserError(unknown("mode", name, lanes.MODES, "or a backend of yours as module:function")) from None
 
 
 def _compiled(only: str | None) -> re.Pattern[str]:
@@ -215,18 +217,24 @@ def _why_not(description: Description, type: str, device: str, mode: str, size: 
 
 
 def without_packages(groups: Iterable[Group], packages: Iterable[Mapping[str, str]]) -> list[Group]:
-    """The groups, modes skipped where one of the builds, given by the packages it has, lacks what they need."""
+    """The groups, modes skipped where a build, given by the packages it has, lacks what they or the model need."""
     names = [{name.lower().replace("-", "_") for name in build} for build in packages]
 
-    def lacking(mode: str) -> str | None:
-        missing = [need for need in lanes.mode_of(mode).packages if any(need not in build for build in names)]
-        return f"the mode {mode} needs {' and '.join(missing)}, which a build lacks" if missing else None
+    def lacking(group: Group, mode: str) -> str | None:
+        wanted = {group.description.name: group.description.packages, f"the mode {mode}": lanes.mode_of(mode).packages}
+        for who, packages in wanted.items():
+            if missing := [need for need in packages if any(need not in build for build in names)]:
+                return f"{who} needs {' and '.join(missing)}, which a build lacks"
+        return None
 
     return [
         dataclasses.replace(
             group,
-            modes=tuple(mode for mode in group.modes if lacking(mode) is None),
-            skipped={**group.skipped, **{mode: why for mode in group.modes if (why := lacking(mode)) is not None}},
+            modes=tuple(mode for mode in group.modes if lacking(group, mode) is None),
+            skipped={
+                **group.skipped,
+                **{mode: why for mode in group.modes if (why := lacking(group, mode)) is not None},
+            },
         )
         for group in groups
     ]
@@ -280,12 +288,13 @@ def parse_injections(entries: Sequence[str], groups: Iterable[Group]) -> dict[st
         if not MINIMUM_INJECTION <= fraction <= MAXIMUM_INJECTION:
             raise UserError(f"--inject {entry!r}: the slow-down must be between 0.1 % and 1000 %")
         if name not in planned:
-            raise UserError(_unknown("test", name, planned, "in this plan"))
+            raise UserError(unknown("test", name, planned, "in this plan"))
         injections[name] = fraction
     return injections
 
 
-def _unknown(word: str, value: str, known: Iterable[str], rest: str = "") -> str:
+def unknown(word: str, value: str, known: Iterable[str], rest: str = "") -> str:
+    """The sentence for a name that stands for nothing: `there is no test 'x'; choose y, z`, the nearest ones."""
     known = list(known)
     near = difflib.get_close_matches(value, known, 3) or known[:8]
     return f"there is no {word} {value!r}; choose {', '.join(near)} {rest}".strip()

@@ -309,6 +309,11 @@ class Pool:
         name = hashlib.sha256(f"{group} {lane}".encode()).hexdigest()[:16]
         return str(self._folder / "compiled" / name)
 
+    @property
+    def folder(self) -> pathlib.Path:
+        """The run's working folder, for what a worker hands over in files; gone with the pool."""
+        return self._folder
+
     def nursery(self, build: str, extra: Mapping[str, str], index: int) -> Nursery:
         """The nursery with this index of a build and environment that was started; indexes wrap around.
 

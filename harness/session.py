@@ -6,6 +6,7 @@ with a valid file; `resume` goes on from a file that was left by Ctrl-C, by a cr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import pathlib
@@ -120,13 +121,26 @@ def _done(session: Session, path: pathlib.Path) -> set[str]:
 
 def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iterator[records.Test]:
     remaining = [rest for group in session.groups if (rest := _without(group, done)) is not None]
+    turns = {group.name: turn for turn, group in enumerate(session.groups)}
+    with opened(session, remaining) as pool:
+        for group in remaining:
+            observer.group_begins(group)
+            yield from interleave.measure(group, pool, session.plan, turns[group.name], observer)
+
+
+@contextlib.contextmanager
+def opened(session: Session, groups: Sequence[Group]) -> Iterator[Pool]:
+    """A pool in which every lane of these groups of a session has its nurseries; this process steps aside meanwhile.
+
+    Raises UserError when a build cannot load what the groups need.
+    """
     plan = session.plan
-    needs = dict.fromkeys(need for group in remaining for need in group.description.needs)
-    needs |= dict.fromkeys(need for group in remaining for mode in group.modes for need in mode_of(mode).needs)
-    if any(group.type == "train" for group in remaining):
+    needs = dict.fromkeys(need for group in groups for need in group.description.needs)
+    needs |= dict.fromkeys(need for group in groups for mode in group.modes for need in mode_of(mode).needs)
+    if any(group.type == "train" for group in groups):
         # Imported when an optimizer is made, which takes a second: once in the nursery is better than in every worker.
         needs["torch._dynamo"] = None
-    suites = dict.fromkeys(group.suite for group in remaining)
+    suites = dict.fromkeys(group.suite for group in groups)
     settings = Settings(
         nurseries=plan.nurseries,
         threads=plan.threads,
@@ -138,16 +152,13 @@ def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iter
         path=(str(pathlib.Path.cwd()),) if any(map(is_users, plan.modes)) else (),
         suites=tuple(str(pathlib.Path(suite).resolve()) if suite != suite_name(suite) else suite for suite in suites),
     )
-    turns = {group.name: turn for turn, group in enumerate(session.groups)}
     with (
         machine.stepping_aside(plan.cpus),
         Pool(session.builds, settings, session.environment, session.folder) as pool,
     ):
-        lanes = {lane for group in remaining for lane in interleave.lanes_of(group, plan)}
+        lanes = {lane for group in groups for lane in interleave.lanes_of(group, plan)}
         pool.start([(lane.build, mode_of(lane.mode).environment) for lane in sorted(lanes)])
-        for group in remaining:
-            observer.group_begins(group)
-            yield from interleave.measure(group, pool, plan, turns[group.name], observer)
+        yield pool
 
 
 def _without(group: Group, done: frozenset[str]) -> Group | None:

@@ -22,10 +22,10 @@ import socket
 import statistics
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness import accuracy, benchmark, compilation, facts, lanes
+from harness import accuracy, answers, benchmark, compilation, facts, lanes, profile
 from harness.clock import clock_for
 from harness.injection import Injection
 
@@ -43,13 +43,13 @@ def serve(channel: socket.socket, order: Mapping[str, Any]) -> None:
 
     `order` holds suite, benchmark, type, device, mode, size (numbers), seed, threads, warmup_steps and warmup_seconds
     (limits); and may hold inject (fraction of extra work), iterations, compat and updates (see `benchmark.Request`),
-    describe (whether the step's facts are wanted), cache (a folder for what compilers keep), and task: with "accuracy"
-    the lane's results are checked instead of timed, and `ready` tells the outcome.
+    describe (whether the step's facts are wanted), cache (a folder for what compilers keep), and task, one of `TASKS`:
+    then that is done instead of timing, `ready` tells its outcome under the task's name, and the worker ends.
     """
     _use_cache(order.get("cache"))
     try:
-        if order.get("task") == "accuracy":
-            _send(channel, {"event": "ready", "accuracy": accuracy.check(order)})
+        if (task := order.get("task")) is not None:
+            _send(channel, {"event": "ready", task: TASKS[task](order)})
             return
         step = Step(order)
     except BaseException as error:  # a benchmark may raise anything, SystemExit included
@@ -90,15 +90,7 @@ class Step:
         torch.set_num_threads(int(order["threads"]))
         torch.set_num_interop_threads(1)
         torch.manual_seed(self._seed)
-        request = benchmark.Request(
-            order["type"],
-            self._device,
-            order["size"],
-            self._seed,
-            order.get("iterations"),
-            order.get("compat"),
-            order.get("updates", True),
-        )
+        request = benchmark.request_of(order)
         mode = lanes.mode_of(order["mode"])
         built = benchmark.load(order["suite"])[order["benchmark"]].build(request)
         # Before a mode changes them: freezing turns parameters into constants.
@@ -168,6 +160,10 @@ class Step:
                 break
         return taken
 
+    def once(self) -> Any:
+        """One step that is not timed; returns what it computed."""
+        return self._step(self._clock)
+
     def sample(self, steps: int, settle: int, kept: bool = True) -> dict[str, Any]:
         """Time `steps` steps after `settle` untimed ones; times are means in seconds per step.
 
@@ -212,6 +208,21 @@ class Step:
             return int(self._torch.cuda.max_memory_allocated())
         peak = _resident_bytes("VmHWM")
         return None if peak is None else max(0, peak - self._resident)
+
+
+def _profiled(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Profile a step (see `harness.profile.take`); how long the step is without the profiler, in seconds."""
+    profile.show_compiled_kernels()
+    step = Step(order)
+    return {**profile.take(step.once, order), "step_seconds": step.birth["step_seconds"]}
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "accuracy": accuracy.check,
+    "answers": answers.collect,
+    "profile": _profiled,
+}
+"""What a worker can be asked for beside time: by the word in its order, what does it and returns the outcome."""
 
 
 def _resident_bytes(field: str) -> int | None:

@@ -12,6 +12,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = (
     *("list", "run", "judge", "report", "bench", "calibrate", "compare", "score", "export", "import", "schema"),
     "reference",
+    "profile",
+    "validate",
 )
 
 

@@ -17,11 +17,13 @@ from bot.cli.commands import (
     import_,
     judge,
     listing,
+    profile,
     reference,
     report,
     run,
     schema,
     score,
+    validate,
 )
 
 _HELP = """Tells whether a change made a model slower, and how sure that is.
@@ -52,6 +54,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "bench": bench.bench,
     "calibrate": calibrate.calibrate,
     "compilers": compilers.compilers,
+    "profile": profile.profile,
+    "validate": validate.validate,
     "compare": compare.compare,
     "score": score.score,
     "export": export.export,

@@ -26,7 +26,7 @@ UNREAD = 141
 
 EXIT_CODES: dict[int, str] = {
     0: "nothing to report",
-    1: "at least one regression",
+    1: "at least one regression, or an answer that changed",
     USAGE: "a mistake in the command or in a file; one sentence says which",
     3: "inconclusive: at least one test could not be decided",
     DEFECT: "a defect of torchwarden itself",

@@ -317,6 +317,9 @@ def test_a_users_file_is_described_in_another_interpreter(user_file):
             "nondeterministic": "",
             "tolerances": {},
             "lists": [],
+            "packages": [],
+            "answers": "",
+            "weights": "random",
         }
     ]
 

@@ -38,3 +38,19 @@ def exhausts(graph, inputs):
 def crashes(graph, inputs):
     """Reads address 0."""
     ctypes.string_at(0)
+
+
+def four_bits(graph, inputs):
+    """Rounds every weight to four bits, as a careless quantiser would: sixteen steps for a whole matrix."""
+    import torch
+
+    def rounded(tensor):
+        if not isinstance(tensor, torch.nn.Parameter) or tensor.dim() < 2:
+            return tensor
+        step = tensor.detach().abs().max() / 7
+        return (tensor.detach() / step).round().clamp(-8, 7) * step
+
+    def run(*arguments):
+        return graph(*map(rounded, arguments))
+
+    return run

@@ -117,6 +117,9 @@ def _rows(
                         "parameters": dict(one.parameters),
                         "nondeterministic": one.nondeterministic,
                         "lists": list(one.lists),
+                        "packages": list(one.packages),
+                        "answers": one.answers,
+                        "weights": one.weights,
                         "supported": reason is None,
                         "reason": reason,
                     }

@@ -32,6 +32,7 @@ def _images(pixels: int, batch: int, train_batch: int, v1_train_batch: int = 32)
     "resnet18",
     category="COMPUTER_VISION",
     domain="CLASSIFICATION",
+    answers="classification",
     sizes=_images(pixels=64, batch=4, train_batch=1),
     needs=("torchvision",),
 )
@@ -46,6 +47,7 @@ def resnet18(request: Request) -> Workload:
     "squeezenet1_1",
     category="COMPUTER_VISION",
     domain="CLASSIFICATION",
+    answers="classification",
     sizes=_images(pixels=128, batch=2, train_batch=2),
     needs=("torchvision",),
 )
@@ -60,6 +62,7 @@ def squeezenet1_1(request: Request) -> Workload:
     "mobilenet_v3_large",
     category="COMPUTER_VISION",
     domain="CLASSIFICATION",
+    answers="classification",
     sizes=_images(pixels=64, batch=4, train_batch=2),
     needs=("torchvision",),
 )
@@ -74,6 +77,7 @@ def mobilenet_v3_large(request: Request) -> Workload:
     "timm_regnet",
     category="COMPUTER_VISION",
     domain="CLASSIFICATION",
+    answers="classification",
     sizes=_images(pixels=96, batch=2, train_batch=2, v1_train_batch=64),
     needs=("timm",),
 )

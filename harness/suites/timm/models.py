@@ -585,4 +585,5 @@ for _name, _row in MODELS.items():
         needs=("timm",),
         parameters=_row.counts(),
         lists=_row.lists,
+        answers="classification",
     )(_builder(_name, _row))

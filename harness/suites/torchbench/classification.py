@@ -70,6 +70,7 @@ def _register(name: str, row: Classifier, build: Build, train_batch: int, iterat
         unsupported=row.unsupported,
         needs=needs,
         parameters=row.counts(),
+        answers="classification",
     )(build)
 
 

@@ -84,7 +84,7 @@ ROWS: dict[str, tuple[list[str], list[str]]] = {
     "model of another list in list": (["list", "--suite", "timm", "--only", "cait"], ["no test of timm", "--list all"]),
     "unknown size": ([*RUN, "--size", "huge"], ["no size 'huge'", "small"]),
     "unknown build": ([*SHORT, "--head", "/no/such/python"], ["no build '/no/such/python'", "torch==2.13.0"]),
-    "unknown base": ([*SHORT, "--base", "old=/no/such/python"], ["no build 'old=/no/such/python'"]),
+    "unknown base": ([*SHORT, "--base", "old=/no/such/python"], ["no build '/no/such/python'"]),
     "build that is no program": ([*SHORT, "--head", "a.txt"], ["a.txt cannot be run"]),
     "build that is no Python": ([*SHORT, "--head", "/bin/true"], ["/bin/true", "not behave as a Python"]),
     "build with a bad name": ([*SHORT, "--head", "a b=current"], ["'a b' cannot name a build"]),
