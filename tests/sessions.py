@@ -16,6 +16,7 @@ import functools
 import os
 import pathlib
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -151,6 +152,8 @@ def wait_for_event(process, beginning):
 
 
 if __name__ == "__main__":
+    # Whoever runs the tests in the background of a shell has them inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run(
         pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()),
         pathlib.Path(sys.argv[2]),
