@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -11,47 +12,33 @@ import typer
 from bot.cli import destinations, quantities
 from bot.cli.boundary import INTERRUPTED
 from bot.cli.options import Builds, Method, Selection, flattened
+from harness.modenames import EAGER
 
 if TYPE_CHECKING:
     from bot.report.compilers import Side
 
 SUITES = ("torchbench", "huggingface", "timm")
 SUMMARY, PLOTS = "summary.md", "plots"
-REGRESSION, INCONCLUSIVE = 1, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiling(Selection):
+    """A selection of backends over whole suites, checked for accuracy unless that is not wanted."""
+
+    suite: Annotated[
+        list[str], typer.Option("--suite", metavar="S", help=f"Repeatable (default: {', '.join(SUITES)}).")
+    ] = dataclasses.field(default_factory=lambda: list(SUITES))
+    modes: Annotated[
+        str, typer.Option("--backends", metavar="LIST", help="Modes to compare with eager, in every precision.")
+    ] = "inductor"
+    accuracy: Annotated[bool, typer.Option("--accuracy/--no-accuracy", help="Compare results with eager's.")] = True
 
 
 @flattened
 def compilers(
+    selection: Compiling,
     method: Method,
-    suite: Annotated[
-        list[str] | None,
-        typer.Option("--suite", metavar="S", help=f"Repeatable (default: {', '.join(SUITES)})."),
-    ] = None,
-    backends: Annotated[
-        str, typer.Option("--backends", metavar="LIST", help="Modes to compare with eager, in every precision.")
-    ] = "inductor",
-    dtype: Annotated[str, typer.Option("--dtype", metavar="LIST", help="Precisions.")] = "float32",
-    type: Annotated[str, typer.Option("--type", metavar="LIST", help="Test types: eval, train.")] = "eval,train",
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="REGEX", help="Only tests whose name matches, or a whole name.")
-    ] = None,
     head: Annotated[str, typer.Option("--head", metavar="BUILD", help="Build to measure.")] = "current",
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    size: Annotated[str, typer.Option("--size", metavar="S", help="Size of models and inputs.")] = "small",
-    compat: Annotated[
-        str | None, typer.Option("--compat", metavar="NAME", help="Follow the ways of dynamo or dynamo-2022.")
-    ] = None,
-    accuracy: Annotated[bool, typer.Option("--accuracy/--no-accuracy", help="Compare results with eager's.")] = True,
-    update: Annotated[
-        bool, typer.Option("--update/--no-update", help="Whether a train step ends with the optimizer's step.")
-    ] = True,
-    shard: Annotated[
-        str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, such as 1/4.")
-    ] = None,
-    durations: Annotated[
-        pathlib.Path | None,
-        typer.Option("--durations", metavar="RUN", help="A run whose durations make the parts of --shard equal."),
-    ] = None,
     previous: Annotated[
         list[pathlib.Path] | None,
         typer.Option("--previous", metavar="RUN", help="Earlier runs, oldest first; the last is compared with."),
@@ -81,21 +68,8 @@ def compilers(
     quantities.known(policy, POLICIES, "policy")
     destinations.check_new_folder(out_dir)
     earlier = [Side.of(records.read(path)) for path in previous or ()]
-    modes = quantities.words(backends, "--backends")
-    selection = Selection(
-        suite=suite or list(SUITES),
-        only=only,
-        type=type,
-        modes=",".join(("eager", *(mode for mode in modes if mode != "eager"))),
-        dtype=dtype,
-        device=device,
-        size=size,
-        compat=compat,
-        shard=shard,
-        durations=durations,
-        accuracy=accuracy,
-        update=update,
-    )
+    compared = [mode for mode in quantities.words(selection.modes, "--backends") if mode != EAGER]
+    selection = dataclasses.replace(selection, modes=",".join((EAGER, *compared)))
     if resume is not None and not resume.exists():
         raise UserError(f"{resume} is not there; leave out --resume to begin a run")
     session = measuring.prepare(selection, Builds(head=head), method, command=measuring.command_line())
@@ -113,6 +87,7 @@ def write(sides: Sequence[Side], policy: str, out_dir: pathlib.Path, said: str) 
     """Write summary and plots of the last of `sides`, print where they are, and return the exit code."""
     from bot import aggregate
     from bot.report import compilers as report
+    from bot.verdict import EXIT_CODES
     from harness.errors import UserError
 
     after, before = sides[-1], sides[-2] if len(sides) > 1 else None
@@ -133,5 +108,5 @@ def write(sides: Sequence[Side], policy: str, out_dir: pathlib.Path, said: str) 
     print(text)
     print(f"{said}\nsummary: {out_dir / SUMMARY}\nplots:   {out_dir / PLOTS}")
     if before is not None and aggregate.regressions(before.figures, after.figures, thresholds):
-        return REGRESSION
-    return INCONCLUSIVE if any(not one.passed for one in after.figures) else 0
+        return EXIT_CODES["regressed"]
+    return EXIT_CODES["unchanged" if all(one.passed for one in after.figures) else "inconclusive"]
