@@ -59,6 +59,10 @@ class _Difference:
     eager_error: float | None = None
 
 
+class _NotBuilt(Exception):
+    """The benchmark could not be built; its cause says why."""
+
+
 def tolerance(suite: str, type: str, device: str, precision: str, own: Mapping[str, float]) -> float:
     """The tolerance for a test of a suite; `own` is the benchmark's by type, where it has one."""
     if type in own:
@@ -93,7 +97,10 @@ def check(order: Mapping[str, Any]) -> dict[str, Any]:
 
     def results(prepare: Callable[[benchmark.Workload], benchmark.Workload]) -> dict[str, Any]:
         torch.manual_seed(request.seed)
-        built = entry.build(request)
+        try:
+            built = entry.build(request)
+        except Exception as error:
+            raise _NotBuilt from error
         if suite not in BATCHES:
             # Statistics of a small batch multiply rounding errors; the harness checks these models in eval mode.
             for network in _modules(built):
@@ -104,12 +111,9 @@ def check(order: Mapping[str, Any]) -> dict[str, Any]:
         return {"status": status, "reason": reason, "tolerance": allowed, **more}
 
     try:
-        torch.manual_seed(request.seed)
-        entry.build(request)
-    except Exception as error:
-        return answer(_out_of_memory(error) or "model_fail_to_load", _said(error))
-    try:
         exact = results(lambda workload: cast(workload, "float64"))
+    except _NotBuilt as error:
+        return answer(_out_of_memory(error) or "model_fail_to_load", _said(error))
     except Exception:
         # Not every model runs in float64; then the cosine has to do.
         exact = None
@@ -262,8 +266,13 @@ def _multiplier(tensor: Any, allowed: float) -> float:
 
 
 def _out_of_memory(error: BaseException) -> str | None:
-    return "OOM" if facts.is_out_of_memory(error) else None
+    return "OOM" if facts.is_out_of_memory(_cause(error)) else None
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().removesuffix(":")[:2000]
+    cause = _cause(error)
+    return f"{type(cause).__name__}: {cause}".strip().removesuffix(":")[:2000]
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.__cause__ or error if isinstance(error, _NotBuilt) else error
