@@ -43,7 +43,8 @@ class Observer(interleave.Observer, Protocol):
 class Session:
     """All that a run needs: its plan, the groups of it, the builds, the machine and where temporary files may go.
 
-    `environment` is what the builds' processes inherit; `command` is kept in the header for people.
+    `environment` is what the builds' processes inherit; `command` is kept in the header for people; `path` holds
+    folders in which a user's own backend may lie.
     """
 
     plan: records.Plan
@@ -53,6 +54,7 @@ class Session:
     environment: Mapping[str, str]
     folder: pathlib.Path
     command: str = ""
+    path: tuple[pathlib.Path, ...] = ()
 
 
 def new_header(session: Session) -> records.Header:
@@ -148,8 +150,7 @@ def opened(session: Session, groups: Sequence[Group]) -> Iterator[Pool]:
         allocator=plan.allocator,
         code_pages=plan.code_pages,
         preload=tuple(needs),
-        # A user's own backend may lie beside where the command is given.
-        path=(str(pathlib.Path.cwd()),) if any(map(is_users, plan.modes)) else (),
+        path=tuple(map(str, session.path)) if any(map(is_users, plan.modes)) else (),
         suites=tuple(str(pathlib.Path(suite).resolve()) if suite != suite_name(suite) else suite for suite in suites),
     )
     with (

@@ -126,6 +126,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         environment=dict(os.environ),
         folder=pathlib.Path(tempfile.gettempdir()),
         command=command,
+        path=(pathlib.Path.cwd(),),
     )
 
 
