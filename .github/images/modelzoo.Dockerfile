@@ -30,5 +30,5 @@ RUN if [ ! -x /opt/torch/bin/python ]; then python3 -m venv /opt/torch; fi \
     && /opt/torch/bin/pip install --no-cache-dir . transformers
 ENV PATH=/opt/torch/bin:$PATH \
     HF_HUB_OFFLINE=1
-WORKDIR /work
-ENTRYPOINT ["torchwarden", "run", "--suite", "yitian", "--type", "eval", "--size", "full", "--target-lines", "--out", "/work/run.jsonl"]
+WORKDIR /results
+ENTRYPOINT ["torchwarden", "run", "--suite", "yitian", "--type", "eval", "--size", "full", "--target-lines", "--out", "run.jsonl"]
