@@ -55,7 +55,7 @@ class Figures:
     test: str
     status: str
     passed: bool
-    device: str = "cuda"
+    device: str = "cpu"
     batch: int = 0
     launches: int = 0
     seconds: float | None = None

@@ -227,17 +227,12 @@ def without_packages(groups: Iterable[Group], packages: Iterable[Mapping[str, st
                 return f"{who} needs {' and '.join(missing)}, which a build lacks"
         return None
 
-    return [
-        dataclasses.replace(
-            group,
-            modes=tuple(mode for mode in group.modes if lacking(group, mode) is None),
-            skipped={
-                **group.skipped,
-                **{mode: why for mode in group.modes if (why := lacking(group, mode)) is not None},
-            },
-        )
-        for group in groups
-    ]
+    kept = []
+    for group in groups:
+        skipped = {mode: reason for mode in group.modes if (reason := lacking(group, mode)) is not None}
+        modes = tuple(mode for mode in group.modes if mode not in skipped)
+        kept.append(dataclasses.replace(group, modes=modes, skipped={**group.skipped, **skipped}))
+    return kept
 
 
 def parse_shard(text: str) -> tuple[int, int]:
