@@ -107,13 +107,22 @@ def _type(after: Side, before: Side | None, policy: Thresholds, type: str) -> Ty
         title={"train": "Training", "eval": "Inference"}[type],
         tables=tuple(_tables(sums, found, earlier, policy)),
         incomplete=tuple(one for one in sums if one.failed or one.absent),
-        warnings=tuple(map(_said, aggregate.warnings(found, policy))),
+        warnings=(*_low_pass_rates(sums, policy), *map(_said, aggregate.warnings(found, policy))),
         regressions=tuple(map(_said, regressions)),
         alone=tuple(sorted({model for *_, model in ours ^ theirs})) if before else (),
         models=tuple(
             ModelTable(key, tuple(sorted((one for one in found if one.key == key), key=_slowest_first))) for key in keys
         ),
     )
+
+
+def _low_pass_rates(sums: Sequence[Aggregate], policy: Thresholds) -> list[str]:
+    """A line for every suite and mode that too few models pass in."""
+    return [
+        Markup(f"{escaping.text(one.key.suite)}, {escaping.code(one.key.mode)}: pass rate {pass_rate(one)}")
+        for one in sums
+        if policy.pass_rate is not None and one.pass_rate < policy.pass_rate
+    ]
 
 
 def _of(found: Sequence[Figures], type: str) -> list[Figures]:

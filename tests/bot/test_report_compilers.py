@@ -56,6 +56,16 @@ def test_warnings_and_regressions_are_named_and_the_models_of_one_run_alone() ->
     assert "(before 100 %, 3/3)" in text
 
 
+def test_a_pass_rate_is_warned_of_where_the_policy_has_a_limit() -> None:
+    def said(run: records.Run, policy: aggregate.Thresholds) -> bool:
+        return "pass rate" in _section(summary(Side.of(run), None, policy), "Warnings")
+
+    assert "- smoke, `inductor`: pass rate 50 %, 2/4" in summary(Side.of(AFTER), None, aggregate.HUD)
+    assert said(AFTER, aggregate.HUD)
+    assert not said(BEFORE, aggregate.HUD)
+    assert not said(AFTER, aggregate.RUNNER)
+
+
 def test_without_an_earlier_run_nothing_is_said_to_have_regressed() -> None:
     assert "no earlier run" in _section(
         summary(Side.of(AFTER), None, aggregate.RUNNER), "Regressions since the last run"
