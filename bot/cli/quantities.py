@@ -37,12 +37,14 @@ def percentage(text: str, option: str) -> float:
     Raises UserError for a number without the sign (0.07 could be meant either way) and for what is not above 0 % and
     below 100 %.
     """
-    match = re.fullmatch(rf"({_NUMBER})\s*%", text.strip())
+    typed = text.strip()
+    match = re.fullmatch(rf"({_NUMBER})\s*%", typed)
     if match is None:
         hint = ""
-        with_sign = re.fullmatch(_NUMBER, text.strip())
-        if with_sign and 0 < float(text) < 1:
-            hint = f": {100 * float(text):g}% or {text.strip()}%?"
+        without_sign = re.fullmatch(_NUMBER, typed)
+        # What strip() takes for space, float() need not.
+        if without_sign and 0 < float(typed) < 1:
+            hint = f": {100 * float(typed):g}% or {typed}%?"
         raise UserError(f"{option} {text!r} is not a percentage; write it with its sign, for instance 7%{hint}")
     fraction = float(match[1]) / 100
     if not (math.isfinite(fraction) and 0 < fraction < 1):

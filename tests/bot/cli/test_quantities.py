@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.cli import quantities
@@ -39,6 +39,8 @@ def test_a_fraction_is_not_guessed_at_but_asked_about() -> None:
 
 
 @given(st.text())
+@example("0\x1f")
+@example("0.07\x1f")
 def test_any_text_is_an_amount_or_a_sentence(text: str) -> None:
     for parse in (quantities.duration, quantities.percentage, quantities.words):
         try:
