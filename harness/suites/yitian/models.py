@@ -24,7 +24,8 @@ class Model:
     """What tells one model from the others.
 
     `full` are the numbers of one input, `small` those in which the small sizes differ, with their own count of
-    parameters; `batches` are the batch sizes of `small_batch` and `full_batch`. `unsupported` is as in `benchmark`.
+    parameters; `batches` are the batch sizes of `small_batch` and `full_batch`. `answers` and `unsupported` are as in
+    `benchmark`.
     """
 
     summary: str
@@ -36,6 +37,7 @@ class Model:
     full: Mapping[str, Any]
     small: Mapping[str, Any]
     batches: tuple[int, int]
+    answers: str
     unsupported: Mapping[str, str] = field(default_factory=dict)
 
     def sizes(self) -> dict[str, dict[str, Any]]:
@@ -64,6 +66,7 @@ MODELS: dict[str, Model] = {
         full={"image": [224, 224]},
         small={"image": [64, 64]},
         batches=(2, 32),
+        answers="classification",
     ),
     "ssd": Model(
         "SSD300 on VGG-16, an image to at most 200 boxes in one pass.",
@@ -80,6 +83,7 @@ MODELS: dict[str, Model] = {
             "classes": 11,
         },
         batches=(2, 8),
+        answers="detection",
         unsupported={**dict.fromkeys(_MKLDNN_MODES, _LISTS_OF_IMAGES), "jit": _HOOKED},
     ),
     "maskrcnn": Model(
@@ -101,6 +105,7 @@ MODELS: dict[str, Model] = {
             "box_score_thresh": 0.0,
         },
         batches=(2, 2),
+        answers="detection",
         unsupported={**dict.fromkeys(_MKLDNN_MODES, _LISTS_OF_IMAGES), "jit": _HOOKED},
     ),
     "bert": Model(
@@ -119,6 +124,7 @@ MODELS: dict[str, Model] = {
             "intermediate_size": 1024,
         },
         batches=(2, 8),
+        answers="span",
         unsupported=dict.fromkeys(_MKLDNN_MODES, _TOKENS),
     ),
 }
@@ -144,4 +150,5 @@ for _name, _row in MODELS.items():
         unsupported={"train": _INFERENCE_ONLY, **_row.unsupported},
         needs=_row.needs,
         parameters=_row.counts(),
+        answers=_row.answers,
     )(_builder(_name, _row))

