@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Sequence
 
 from harness import buildspec
+from harness.buildcache import DEFAULT_INSTALL
 from harness.records import Header
 
 LONGEST_LIST = 20
@@ -37,16 +38,19 @@ def command(header: Header, tests: Sequence[str]) -> str:
         names = "|".join(_escaped(name) for name in chosen)
         words += ["--only", f"^({names})$" if len(chosen) > 1 else f"^{names}$"]
     words += ["--type", ",".join(plan.types), "--modes", ",".join(plan.modes)]
-    if plan.base is not None:
-        words += ["--base", _build(header, plan.base, "--base")]
-    words += ["--head", _build(header, plan.head, "--head")]
+    words += _builds(header)
     threads = ["--threads", str(plan.threads)] if plan.cpu_preset is None else ["--cpu-preset", plan.cpu_preset]
     words += ["--device", plan.device, *threads, "--size", plan.size]
     words += ["--budget", f"{plan.budget_seconds:g}s", "--seed", str(plan.seed)]
-    if plan.allocator != "keep":
-        words += ["--allocator", plan.allocator]
-    if plan.code_pages != "shared":
-        words += ["--code-pages", plan.code_pages]
+    for option, value, usual in (
+        ("--iterations", plan.iterations, None),
+        ("--compat", plan.compat, None),
+        ("--allocator", plan.allocator, "keep"),
+        ("--code-pages", plan.code_pages, "shared"),
+    ):
+        words += [option, str(value)] if value != usual else []
+    words += ["--no-update"] if not plan.updates else []
+    words += ["--accuracy"] if plan.accuracy else []
     for test, fraction in plan.inject.items():
         if test in chosen:
             words += ["--inject", f"{test}={fraction * 100:g}%"]
@@ -56,6 +60,24 @@ def command(header: Header, tests: Sequence[str]) -> str:
 def _escaped(name: str) -> str:
     # re.escape also escapes hyphens and the like, which makes names hard to read.
     return re.sub(r"([\\\[\](){}.^$*+?|])", r"\\\1", name)
+
+
+def _builds(header: Header) -> list[str]:
+    """The options that name the builds and what they are made with."""
+    plan = header.plan
+    builds = {build.name: build for build in header.builds}
+    head = builds.get(plan.head)
+    words = ["--head", _build(header, plan.head, "--head")]
+    if head is not None and head.environment:
+        # The base is the head without them.
+        for name, value in sorted(head.environment.items()):
+            words += ["--ab-env", f"{name}={value}"]
+    elif plan.base is not None:
+        words = ["--base", _build(header, plan.base, "--base"), *words]
+    for requirement in dict.fromkeys(one for build in header.builds for one in build.beside):
+        words += ["--with", requirement]
+    installed_by = next((build.install_command for build in header.builds if build.install_command), DEFAULT_INSTALL)
+    return [*words, *(["--install-command", installed_by] if installed_by != DEFAULT_INSTALL else [])]
 
 
 def _build(header: Header, name: str, option: str) -> str:

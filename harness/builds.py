@@ -71,9 +71,10 @@ def resolve(
     environment: Mapping[str, str],
     *,
     device: str = "cpu",
+    variables: Mapping[str, str] | None = None,
     make: Callable[[buildspec.Specification], pathlib.Path] | None = None,
 ) -> records.Build:
-    """The build that was asked for.
+    """The build that was asked for, whose processes get `variables` beside the environment.
 
     `make` gives the interpreter of a build that is not there yet. Raises UserError when there is no such interpreter or
     it cannot be made, it cannot be run, it has no working torch, or its torch sees no CUDA device although `device` is
@@ -92,7 +93,8 @@ def resolve(
                 f"there is no build {asked.text!r}; name `current`, the path of a Python interpreter, a requirement "
                 "such as torch==2.13.0, a wheel, nightly:DAY or git:REF"
             )
-    found = _probe(python, environment)
+    variables = dict(variables or {})
+    found = _probe(python, {**environment, **variables})
     if found["torch_version"] is None:
         raise UserError(
             f"the interpreter {python} has no working torch ({found.get('error')}); install torch into it, "
@@ -110,6 +112,11 @@ def resolve(
         found["torch_config"],
         packages,
     ]
+    if asked.kind == "git":
+        # Two commits of one version differ in nothing that an interpreter tells.
+        identity.append(asked.text)
+    if variables:
+        identity.append(variables)
     return records.Build(
         name=name,
         python=python,
@@ -120,6 +127,7 @@ def resolve(
         packages=packages,
         fingerprint=hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
         specification="" if asked.kind == "path" else asked.text,
+        environment=variables,
         code_bytes=sum(mapping.size for mapping in codepages.mappings(found["maps"])),
         libraries=libraries(found),
     )

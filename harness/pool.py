@@ -348,6 +348,7 @@ class Pool:
             # Compiling in the worker itself, on its own CPUs, leaves no process behind that could disturb a round.
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
             **self._allocator,
+            **self._builds[build].environment,
             **extra,
         }
         for name in ("PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"):

@@ -104,6 +104,12 @@ class Build(Record, frozen=True, kw_only=True):
     fingerprint: str = ""
     specification: str = ""
     """What it was asked for as, where that means the same elsewhere: `current`, a requirement, a commit."""
+    beside: tuple[str, ...] = ()
+    """Packages that were installed into it beside what it was asked for as (`--with`)."""
+    install_command: str = ""
+    """By which a commit was installed; "" for builds of other kinds."""
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    """Variables of its processes alone (`--ab-env`)."""
     code_bytes: int = 0
     """Machine code that a process of it maps once torch is imported, a GPU's libraries left out."""
     libraries: dict[str, str] = msgspec.field(default_factory=dict)

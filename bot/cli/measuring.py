@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bot.cli import quantities
+from bot.cli import building, quantities
 from bot.cli.options import Builds, Method, Selection
 from harness.errors import UserError
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from harness.plan import Group
     from harness.records import Build, Machine, Plan
     from harness.session import Session
-
-BASE, HEAD = "base", "head"
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,11 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     quantities.known(method.code_pages, codepages.CODE_PAGES, "kind of code pages")
     if method.code_pages == "own" and (refusal := codepages.refusal()) is not None:
         raise UserError(f"code pages of a nursery's own cannot be had here ({refusal}); use --code-pages shared")
-    names = _names(builds)
+    asked = building.asked(builds)
     found: tuple[Build, ...] | None = None
     if any(suite.endswith(".py") for suite in suites):
         # A user's suite is read by the build's own interpreter, so that one has to be sound first.
-        found = _resolve(builds, names, selection.device)
+        found = building.resolve(asked, builds, selection.device)
     python = found[-1].python if found else None
     groups = plan.select(
         suites,
@@ -82,15 +80,15 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     if tests is not None:
         groups = _spread([group for group in groups if group.modes], tests)
     inject = plan.parse_injections(method.inject or [], groups)
-    found = found or _resolve(builds, names, selection.device)
+    found = found or building.resolve(asked, builds, selection.device)
     groups = plan.without_packages(groups, [build.packages for build in found])
     planned = records.Plan(
         suites=suites,
         tests=(),
         types=types,
         modes=modes,
-        head=names[-1],
-        base=names[0] if builds.base is not None else None,
+        head=asked[-1].name,
+        base=asked[0].name if len(asked) > 1 else None,
         device=selection.device,
         size=selection.size,
         threads=threads,
@@ -149,13 +147,6 @@ def state_folder() -> pathlib.Path:
     """Where calibrations are kept between runs (XDG Base Directory Specification)."""
     given = os.environ.get("XDG_STATE_HOME", "")
     home = pathlib.Path(given) if given.startswith("/") else pathlib.Path.home() / ".local" / "state"
-    return home / "torchwarden"
-
-
-def cache_folder() -> pathlib.Path:
-    """Where builds that were made are kept (XDG Base Directory Specification); it may be emptied at any time."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    home = pathlib.Path(given) if given.startswith("/") else pathlib.Path.home() / ".cache"
     return home / "torchwarden"
 
 
@@ -226,42 +217,6 @@ def _modes(selection: Selection) -> tuple[str, ...]:
         for mode in modes
     )
     return tuple(dict.fromkeys(every))
-
-
-def _names(builds: Builds) -> tuple[str, ...]:
-    """Names of the builds, the head last. Raises UserError when both are the same."""
-    from harness import buildspec
-
-    given = [(builds.base, BASE)] if builds.base is not None else []
-    asked = [buildspec.parse(text, default) for text, default in [*given, (builds.head, HEAD)]]
-    names = tuple(one.name for one in asked)
-    if len(set(names)) < len(names):
-        raise UserError(f"base and head are both named {names[0]!r}; give one another name, such as new=PATH")
-    return names
-
-
-def _resolve(builds: Builds, names: Sequence[str], device: str) -> tuple[Build, ...]:
-    """The builds, base first; an interpreter that serves for both is asked once, for that takes seconds."""
-    from harness import buildcache, buildspec
-    from harness.builds import resolve
-
-    environment = dict(os.environ)
-    beside = buildcache.Beside(tuple(builds.beside or ()), builds.install_command)
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def make(asked: buildspec.Specification) -> pathlib.Path:
-        return buildcache.interpreter(asked, beside, cache_folder() / "builds", environment, say)
-
-    asked_head = buildcache.pinned(buildspec.parse(builds.head, HEAD), beside)
-    asked_base = None if builds.base is None else buildcache.pinned(buildspec.parse(builds.base, BASE), beside)
-    head = resolve(asked_head, environment, device=device, make=make)
-    if asked_base is None:
-        return (head,)
-    if asked_base.text == asked_head.text:
-        return msgspec.structs.replace(head, name=names[0]), head
-    return resolve(asked_base, environment, device=device, make=make), head
 
 
 def _spread(groups: Sequence[Group], count: int) -> list[Group]:

@@ -79,6 +79,12 @@ class Builds:
     head: Annotated[str, typer.Option("--head", metavar="BUILD", help="Build that is judged, named as --base.")] = (
         "current"
     )
+    ab_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ab-env", metavar="NAME=VALUE", help="Compare the head with itself without this variable. Repeatable."
+        ),
+    ] = None
     beside: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="REQUIREMENT", help="Installed into builds that are made. Repeatable."),

@@ -54,6 +54,13 @@ def test_options_of_the_plan_are_given() -> None:
     }
 
 
+def test_what_changes_the_step_is_given() -> None:
+    line = command(header(iterations=3, compat="v1", updates=False, accuracy=True), [A])
+    assert (option(line, "--iterations"), option(line, "--compat")) == ("3", "v1")
+    assert {"--no-update", "--accuracy"} <= set(shlex.split(line))
+    assert not {"--iterations", "--compat", "--no-update", "--accuracy"} & set(shlex.split(command(header(), [A])))
+
+
 def test_a_preset_of_cpus_stands_in_place_of_threads() -> None:
     line = command(header(threads=8, cpu_preset="physical-cores"), [A])
     assert option(line, "--cpu-preset") == "physical-cores"

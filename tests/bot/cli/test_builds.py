@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import subprocess
 import sysconfig
 
@@ -59,7 +60,7 @@ def repository(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_two_commits_of_a_repository_are_built_measured_and_named_for_others(repository: pathlib.Path) -> None:
     install = INSTALL.format(packages=sysconfig.get_paths()["purelib"])
     builds = ("--base", "git:HEAD~1", "--head", "git:HEAD", "--install-command", install)
-    options = ("--suite", "my_suite.py", "--type", "eval", "--nurseries", "2", "--budget", "4s")
+    options = ("--suite", "my_suite.py", "--type", "eval", "--nurseries", "2", "--budget", "30s")
     done = torchwarden("bench", *options, *builds, cwd=repository)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "build base: git checkout" in done.stderr and "build head: git checkout" in done.stderr
@@ -69,12 +70,34 @@ def test_two_commits_of_a_repository_are_built_measured_and_named_for_others(rep
     commits = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout.split()
     assert [build.specification for build in header.builds] == [f"git:{commit}" for commit in commits]
     assert header.builds[0].python != header.builds[1].python
+    assert {build.install_command for build in header.builds} == {install}
+    assert header.builds[0].fingerprint != header.builds[1].fingerprint
     line = reproduce.command(header, [])
+    assert shlex.join(["--install-command", install]) in line
     assert f"--base git:{commits[0]}" in line and f"--head git:{commits[1]}" in line
     # Made once, the second run finds them.
     again = torchwarden("run", *options, *builds, "--out", "again.jsonl", cwd=repository)
     assert again.returncode == 0, again.stderr
     assert "git checkout" not in again.stderr
+
+
+VARIABLE_SUITE = SUITE.replace("import gauge_package", "import os").replace(
+    "gauge_package.PRODUCTS", 'int(os.environ.get("PRODUCTS", 4))'
+)
+
+
+def test_a_build_is_compared_with_itself_under_a_variable(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "my_suite.py").write_text(VARIABLE_SUITE)
+    options = ("--suite", "my_suite.py", "--type", "eval", "--nurseries", "2", "--budget", "30s")
+    done = torchwarden("bench", *options, "--ab-env", "PRODUCTS=8", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (path,) = (tmp_path / "out").glob("run-*.jsonl")
+    header = records.read(path).header
+    assert [(build.name, build.environment) for build in header.builds] == [("base", {}), ("head", {"PRODUCTS": "8"})]
+    assert header.builds[0].python == header.builds[1].python
+    assert "Base and head are the same build" not in done.stdout
+    line = reproduce.command(header, [])
+    assert "--ab-env PRODUCTS=8" in line and "--base" not in line
 
 
 @pytest.mark.parametrize(
