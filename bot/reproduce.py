@@ -41,7 +41,11 @@ def command(header: Header, tests: Sequence[str]) -> str:
     words += _builds(header)
     threads = ["--threads", str(plan.threads)] if plan.cpu_preset is None else ["--cpu-preset", plan.cpu_preset]
     words += ["--device", plan.device, *threads, "--size", plan.size]
-    words += ["--budget", f"{plan.budget_seconds:g}s", "--seed", str(plan.seed)]
+    words += ["--budget", f"{plan.budget_seconds:g}s"]
+    # A part of the tests gets its share of the time.
+    if plan.total_budget_seconds is not None and len(chosen) == len(plan.tests):
+        words += ["--total-budget", f"{plan.total_budget_seconds:g}s"]
+    words += ["--seed", str(plan.seed)]
     for option, value, usual in (
         ("--iterations", plan.iterations, None),
         ("--compat", plan.compat, None),

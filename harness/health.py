@@ -49,16 +49,43 @@ def cpu_time(cpus: tuple[int, ...]) -> CpuTime | None:
 
 
 class Monitor:
-    """Watches the lanes' CPUs, and the device if it is CUDA, from its creation to `finish`."""
+    """Watches the lanes' CPUs, and the device if it is CUDA, from its creation to `finish`, less the pauses."""
 
     def __init__(self, cpus: tuple[int, ...], device: str) -> None:
         self._cpus = cpus
         self._device = device
-        self._start = self._last = cpu_time(cpus)
-        self._throttled = _throttle_count(cpus)
+        self._watched = CpuTime(0.0, 0.0, 0.0)
+        self._throttled = 0
+        self._tells_throttling = True
         self._frequencies: list[float] = []
         self._gpu: list[dict[str, float]] = []
         self._rounds = self._disturbed = 0
+        self._paused = True
+        self.resume()
+
+    def resume(self) -> None:
+        """Watch from now on; nothing where it does already."""
+        if self._paused:
+            self._start = self._last = cpu_time(self._cpus)
+            self._throttled_at_start = _throttle_count(self._cpus)
+            self._paused = False
+
+    def pause(self) -> None:
+        """Leave out what comes until `resume`: other work of ours."""
+        if self._paused:
+            return
+        self._paused = True
+        end, throttled = cpu_time(self._cpus), _throttle_count(self._cpus)
+        if self._start is not None and end is not None:
+            self._watched = CpuTime(
+                self._watched.total + end.total - self._start.total,
+                self._watched.busy + end.busy - self._start.busy,
+                self._watched.steal + end.steal - self._start.steal,
+            )
+        if throttled is None or self._throttled_at_start is None:
+            self._tells_throttling = False
+        else:
+            self._throttled += throttled - self._throttled_at_start
 
     def launch_begins(self) -> None:
         """Note frequency and device state; called once per launch, before its rounds."""
@@ -82,12 +109,11 @@ class Monitor:
 
     def finish(self, own_cpu_seconds: float) -> records.Health:
         """The summary; `own_cpu_seconds` is what the workers themselves used, which is not other load."""
-        end = cpu_time(self._cpus)
+        self.pause()
         steal = other = None
-        if self._start is not None and end is not None and (total := end.total - self._start.total) > 0:
-            steal = max(0.0, (end.steal - self._start.steal) / total)
-            other = min(1.0, max(0.0, (end.busy - self._start.busy - own_cpu_seconds) / total))
-        throttled = _throttle_count(self._cpus)
+        if (total := self._watched.total) > 0:
+            steal = max(0.0, self._watched.steal / total)
+            other = min(1.0, max(0.0, (self._watched.busy - own_cpu_seconds) / total))
         spread = sorted(self._frequencies)
         return records.Health(
             rounds=self._rounds,
@@ -95,7 +121,7 @@ class Monitor:
             steal=steal,
             other_load=other,
             frequency_hertz=(spread[0], statistics.median(spread), spread[-1]) if spread else None,
-            throttled=None if throttled is None or self._throttled is None else throttled - self._throttled,
+            throttled=self._throttled if self._tells_throttling else None,
             gpu=_summary(self._gpu),
         )
 

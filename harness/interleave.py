@@ -82,6 +82,9 @@ class Progress:
 class Observer(Protocol):
     """Is told how measuring goes. Called only while no sample is being taken, so it may draw."""
 
+    def group_begins(self, group: Group) -> None:
+        """A group is about to be measured, or gone on with."""
+
     def launched(self, progress: Progress) -> None:
         """A launch of all lanes has ended."""
 
@@ -163,7 +166,20 @@ def measure(group: Group, pool: Pool, plan: records.Plan, turn: int, observer: O
     `turn` is the group's place in the run: it rotates which nurseries of base and head are paired, so that the luck of
     one pair does not lean on all tests alike.
     """
-    return _Interleaving(group, pool, plan, turn, observer).run() if group.modes else _skips(group)
+    if not group.modes:
+        return skips(group)
+    measuring = Interleaving(group, pool, plan, turn, observer)
+    while not measuring.over:
+        measuring.launch()
+    return measuring.tests()
+
+
+def skips(group: Group) -> list[records.Test]:
+    """The tests of a group that are not measured, with the reason of each."""
+    return [
+        records.Test(**_names(group, mode), status="skip", reason=reason)  # type: ignore[arg-type]
+        for mode, reason in group.skipped.items()
+    ]
 
 
 def rewarming_rounds(round_seconds: float, lanes: int) -> int:
@@ -199,56 +215,94 @@ def is_swapped(index: int, pairs: int, turn: int) -> bool:
     return (phase % 4 >= 2) != (turn % 2 == 1)
 
 
-class _Interleaving:
-    """The state of one group while it is measured."""
+class Interleaving:
+    """One group while it is measured: launch after launch, until it is `over`; other groups may be between them.
 
-    def __init__(self, group: Group, pool: Pool, plan: records.Plan, turn: int, observer: Observer) -> None:
-        self._group, self._pool, self._plan, self._turn, self._observer = group, pool, plan, turn, observer
+    `limit_seconds` is when to stop for want of time, by default the budget of the group's tests; `share_seconds` what a
+    fair share of the time is, to which rounds are fitted. Time counts while this group is measured only.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        pool: Pool,
+        plan: records.Plan,
+        turn: int,
+        observer: Observer,
+        *,
+        limit_seconds: float | None = None,
+        share_seconds: float | None = None,
+    ) -> None:
+        self.group = group
+        self.stopped = ""
+        """Why measuring ended, as in a test's record; "" while it goes on and when no lane is left."""
+        self.launches = 0
+        self.group, self._pool, self._plan, self._turn, self._observer = group, pool, plan, turn, observer
         self._lanes = lanes_of(group, plan)
         self._logs = {lane: _LaneLog() for lane in self._lanes}
         self._failed: dict[str, WorkerError] = {}
         self._accuracy: dict[str, records.Accuracy] = {}
         self._random = random.Random(f"{plan.seed}/{group.name}")
-        self._rule = stats.StoppingRule(plan.half_width, plan.threshold)
+        # Where tests share their time, what is decided takes no more of it.
+        self._rule = stats.StoppingRule(plan.half_width, plan.threshold, equivalence=limit_seconds is not None)
         self._pairs = pool.settings.nurseries
         self._steps = self._settle = 0
         self._launch_seconds = self._round_seconds = 0.0
         self._cpu_seconds = 0.0
         # One mode more is one test more, and each test has its budget.
-        self._budget = plan.budget_seconds * len(group.modes)
-        self._start_clock()
+        budget = plan.budget_seconds * len(group.modes)
+        self._budget = budget if limit_seconds is None else limit_seconds
+        self._share = budget if share_seconds is None else share_seconds
+        self._spent = 0.0
+        self._began = time.monotonic()
         self._monitor = health.Monitor(pool.settings.cpus, plan.device)
-
-    def _start_clock(self) -> None:
-        self._begin = time.monotonic()
-        self._deadline = self._begin + 10 * self._budget + self._plan.launch_timeout_seconds
-
-    def run(self) -> list[records.Test]:
-        """Check the lanes' accuracy if that is planned; launch until the rule stops, the budget is spent, or no lane is
-        left.
-        """
-        if self._plan.accuracy:
-            for mode in self._group.modes:
+        if plan.accuracy:
+            for mode in group.modes:
                 self._check_accuracy(mode)
-            # The budget is for measuring.
-            self._start_clock()
-        stopped, launches = "", 0
-        while self._live() and not stopped:
-            began = time.monotonic()
-            self._launch(launches)
-            launches += 1
-            estimates = self._estimates()
-            elapsed = time.monotonic() - self._begin
-            self._observer.launched(Progress(self._group, launches, elapsed, self._budget, estimates))
-            if self._live():
-                stopped = self._rule.look(list(estimates.values()), launches, self._pairs)
-                spent = elapsed + (time.monotonic() - began) > self._budget
-                # A launch in which another mode failed has counted for none.
-                measured = min(len(self._logs[lane].launches) for lane in self._live())
-                if not stopped and measured >= 2 and spent:
-                    stopped = "budget"
+        self._monitor.pause()
+
+    @property
+    def over(self) -> bool:
+        """Whether the rule has stopped it, the budget is spent, or no lane is left."""
+        return bool(self.stopped) or not self._live()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds spent on its launches; the budget is for these, not for checking accuracy."""
+        return self._spent
+
+    def launch(self) -> None:
+        """One launch of all its lanes, and a look at what is known then."""
+        self._began = time.monotonic()
+        self._monitor.resume()
+        self._launch(self.launches)
+        self._monitor.pause()
+        self.launches += 1
+        took = time.monotonic() - self._began
+        self._spent += took
+        estimates = self._estimates()
+        self._observer.launched(Progress(self.group, self.launches, self._spent, self._budget, estimates))
+        if live := self._live():
+            self.stopped = self._rule.look(list(estimates.values()), self.launches, self._pairs)
+            # A launch in which another mode failed has counted for none.
+            measured = min(len(self._logs[lane].launches) for lane in live)
+            if not self.stopped and measured >= 2 and self._spent + took > self._budget:
+                self.stopped = "budget"
+
+    def stop(self, why: str) -> None:
+        """End it now, for a reason as in a test's record."""
+        self.stopped = self.stopped or why
+
+    def seconds_to_decide(self) -> float:
+        """How long it will probably take until it is decided, at what launches have taken so far."""
+        each = self._spent / max(self.launches, 1)
+        wanted = (self._rule.launches_wanted(estimate) for estimate in self._estimates().values())
+        return each * max(wanted, default=math.inf)
+
+    def tests(self) -> list[records.Test]:
+        """What became of its tests, one per mode, the skipped ones included."""
         summary = self._monitor.finish(self._cpu_seconds)
-        return [self._test(mode, stopped, summary) for mode in self._group.modes] + _skips(self._group)
+        return [self._test(mode, self.stopped, summary) for mode in self.group.modes] + skips(self.group)
 
     def _check_accuracy(self, mode: str) -> None:
         """Check the head's lane of a mode, in a worker of its own; what cannot be timed afterwards has failed."""
@@ -256,7 +310,7 @@ class _Interleaving:
         # A compiler told to be deterministic must not leave its work to the lane that is timed.
         order = self._order(lane) | {
             "task": "accuracy",
-            "cache": self._pool.cache(self._group.name, f"{lane} accuracy"),
+            "cache": self._pool.cache(self.group.name, f"{lane} accuracy"),
         }
         try:
             with self._nursery_of(lane, 0).launch(order, self._launch_timeout(lane)) as worker:
@@ -312,8 +366,8 @@ class _Interleaving:
         return min(plan.launch_timeout_seconds if compiles else plan.step_timeout_seconds, self._left())
 
     def _order(self, lane: Lane) -> dict[str, Any]:
-        inject = self._plan.inject.get(self._group.test(lane.mode), 0.0) if lane.build == self._plan.head else 0.0
-        return order(self._group, lane, self._pool, self._plan) | {
+        inject = self._plan.inject.get(self.group.test(lane.mode), 0.0) if lane.build == self._plan.head else 0.0
+        return order(self.group, lane, self._pool, self._plan) | {
             "inject": inject,
             "describe": not self._logs[lane].facts,
         }
@@ -324,7 +378,9 @@ class _Interleaving:
         return (index + turn) % self._pairs
 
     def _left(self) -> float:
-        return self._deadline - time.monotonic()
+        """Seconds until whatever happens now is given up: far more than the budget, for nothing may hang for ever."""
+        now = self._spent + time.monotonic() - self._began
+        return 10 * self._budget + self._plan.launch_timeout_seconds - now
 
     def _timeout(self) -> float:
         return min(self._plan.step_timeout_seconds * max(1, self._steps + self._settle), self._left())
@@ -382,10 +438,10 @@ class _Interleaving:
         """
         wanted = self._best_rounds() or ROUNDS
         affordable = (
-            self._budget / (stats.MINIMUM_LAUNCHES_PER_PAIR * self._pairs) - self._launch_seconds
+            self._share / (stats.MINIMUM_LAUNCHES_PER_PAIR * self._pairs) - self._launch_seconds
         ) / round_seconds
         worthwhile = self._launch_seconds / round_seconds
-        fewest = min(FEWEST_ROUNDS, max(1, self._budget / 2 / round_seconds))
+        fewest = min(FEWEST_ROUNDS, max(1, self._share / 2 / round_seconds))
         return round(min(max(fewest, min(wanted, max(affordable, worthwhile))), MOST_ROUNDS))
 
     def _best_rounds(self) -> float | None:
@@ -441,14 +497,14 @@ class _Interleaving:
             both = {launch.index for launch in self._logs[base].launches}
             pairs = [launch.nursery for launch in self._logs[head].launches if launch.index in both]
             effects = [stats.launch_effect(*seconds) for seconds in self._paired(base, head)]
-            estimates[self._group.test(head.mode)] = stats.estimate(effects, pairs)
+            estimates[self.group.test(head.mode)] = stats.estimate(effects, pairs)
         if not estimates:
             for lane in self._live():
                 launches = self._logs[lane].launches
                 levels = [stats.launch_level(launch.seconds) for launch in launches]
                 level = stats.estimate(levels, [launch.nursery for launch in launches])
                 # Only the width matters here: there is no change to decide about.
-                estimates[self._group.test(lane.mode)] = level.shifted(level.log_ratio)
+                estimates[self.group.test(lane.mode)] = level.shifted(level.log_ratio)
         return estimates
 
     def _test(self, mode: str, stopped: str, summary: records.Health) -> records.Test:
@@ -474,13 +530,13 @@ class _Interleaving:
         if accuracy is not None and accuracy.status == "fail_accuracy":
             status, reason = "fail_accuracy", accuracy.reason
         return records.Test(
-            **_names(self._group, mode),
+            **_names(self.group, mode),
             status=status if error is None else error.status,
             reason=reason if error is None else error.reason,
             stderr="" if error is None else error.stderr,
             lanes=lanes,
             stopped=stopped if error is None else "",
-            elapsed_seconds=time.monotonic() - self._begin,
+            elapsed_seconds=self._spent,
             health=summary,
             accuracy=accuracy,
         )
@@ -499,10 +555,3 @@ def _names(group: Group, mode: str) -> dict[str, str]:
         "category": description.category,
         "domain": description.domain,
     }
-
-
-def _skips(group: Group) -> list[records.Test]:
-    return [
-        records.Test(**_names(group, mode), status="skip", reason=reason)  # type: ignore[arg-type]
-        for mode, reason in group.skipped.items()
-    ]

@@ -134,6 +134,9 @@ class Plan(Record, frozen=True, kw_only=True):
     cpu_preset: str | None = None
     """The preset by which CPUs and threads were chosen (`harness.machine.CPU_PRESETS`), or None."""
     budget_seconds: float = 20.0
+    """Most seconds for one test, where they do not share a total."""
+    total_budget_seconds: float | None = None
+    """Seconds that all tests share, or None where each has its own budget."""
     step_timeout_seconds: float = 120.0
     launch_timeout_seconds: float = 1800.0
     """For building, compiling and warming up one step, or for checking its accuracy."""

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from harness import __version__, interleave, machine, records
+from harness import __version__, interleave, machine, records, sharing
 from harness.benchmark import suite_name
 from harness.errors import UserError
 from harness.lanes import is_users, mode_of
@@ -31,9 +31,6 @@ class Observer(interleave.Observer, Protocol):
 
     def started(self, tests: int, done: int) -> None:
         """Nurseries are being loaded; `done` of the run's `tests` are known from an earlier session."""
-
-    def group_begins(self, group: Group) -> None:
-        """A group is about to be measured."""
 
     def test_ended(self, test: records.Test) -> None:
         """A test's line has been written."""
@@ -125,6 +122,9 @@ def _measure(session: Session, done: frozenset[str], observer: Observer) -> Iter
     remaining = [rest for group in session.groups if (rest := _without(group, done)) is not None]
     turns = {group.name: turn for turn, group in enumerate(session.groups)}
     with opened(session, remaining) as pool:
+        if session.plan.total_budget_seconds is not None:
+            yield from sharing.measured(remaining, pool, session.plan, turns, observer)
+            return
         for group in remaining:
             observer.group_begins(group)
             yield from interleave.measure(group, pool, session.plan, turns[group.name], observer)

@@ -232,11 +232,12 @@ class StoppingRule:
 
     `half_width` is the wanted precision (0.01: plus or minus 1 %); `threshold` the change that matters. A test stops as
     "precise" when the half-width is small enough after at least two launches per pair, and as "decided" when even the
-    99.9 % interval lies beyond the threshold on one side.
+    99.9 % interval lies beyond the threshold on one side, or, with `equivalence`, within it on both.
     """
 
     half_width: float = 0.01
     threshold: float = 0.07
+    equivalence: bool = False
 
     def look(self, estimates: Sequence[Estimate], launches: int, pairs: int) -> Stop:
         """Decide after `launches` launches from `pairs` pairs; all comparisons of the group must agree to stop."""
@@ -254,7 +255,21 @@ class StoppingRule:
         low, high = estimate.interval(INTERIM_ALPHA)
         if low > math.log1p(self.threshold) or high < -math.log1p(self.threshold):
             return "decided"
+        if self.equivalence and low > -math.log1p(self.threshold) and high < math.log1p(self.threshold):
+            return "decided"
         return ""
+
+    def launches_wanted(self, estimate: Estimate) -> float:
+        """About how many launches more will settle a test, by its spread so far and if its change stays what it is."""
+        if estimate.launches < 2 or not math.isfinite(estimate.standard_error):
+            return float(MINIMUM_LAUNCHES_PER_PAIR)
+        size, limit = abs(estimate.log_ratio), math.log1p(self.threshold)
+        apart = size - limit if size > limit or not self.equivalence else limit - size
+        # As narrow as asked settles any test; otherwise the interim interval has to clear the threshold.
+        enough = math.log1p(self.half_width) / _quantile((1 + CONFIDENCE) / 2, estimate.launches)
+        clear = apart / _quantile(1 - INTERIM_ALPHA / 2, estimate.launches)
+        wanted = (estimate.standard_error / max(enough, clear)) ** 2
+        return max(1.0, estimate.launches * (wanted - 1))
 
 
 def run_until_stop(

@@ -12,7 +12,7 @@ import pathlib
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.plan import Group
-    from harness.records import Build, Machine, Plan
+    from harness.records import Build, Machine, Plan, Test
     from harness.session import Session
 
 
@@ -35,6 +35,8 @@ class Measured:
     path: pathlib.Path
     finished: bool
     statuses: dict[str, int]
+    effort: str = ""
+    """What was spent and what that saved, as a sentence, where tests shared their time."""
 
 
 def prepare(selection: Selection, builds: Builds, method: Method, *, command: str, tests: int | None = None) -> Session:
@@ -45,6 +47,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
     from harness import allocators, benchmark, codepages, machine, plan, records, session
 
     budget = quantities.duration(method.budget, "--budget")
+    total_budget = None if method.total_budget is None else quantities.duration(method.total_budget, "--total-budget")
     step_timeout = quantities.duration(method.step_timeout, "--step-timeout")
     precision = quantities.percentage(method.precision, "--precision")
     threshold = quantities.percentage(method.threshold, "--threshold")
@@ -111,6 +114,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         accuracy=selection.accuracy,
         shard=selection.shard,
         budget_seconds=budget,
+        total_budget_seconds=total_budget,
         step_timeout_seconds=step_timeout,
         launch_timeout_seconds=launch_timeout,
         half_width=precision,
@@ -164,10 +168,29 @@ def measure(session: Session, path: pathlib.Path, *, resume: bool = False) -> Me
         if not existed:
             _discard_unless_begun(path)
         raise
+    tests = records.read(path).tests
     statuses: dict[str, int] = {}
-    for test in records.read(path).tests:
+    for test in tests:
         statuses[test.status] = statuses.get(test.status, 0) + 1
-    return Measured(path, finished, statuses)
+    return Measured(path, finished, statuses, "" if session.plan.total_budget_seconds is None else _effort(tests))
+
+
+def _effort(tests: Iterable[Test]) -> str:
+    """What launches took, and what as many for every test as the neediest one had would have taken."""
+    from bot import numbers
+
+    # All tests of a group were measured together.
+    groups = {test.group: test for test in tests if any(lane.launches for lane in test.lanes)}
+    counts = {name: max(len(lane.launches) for lane in test.lanes) for name, test in groups.items()}
+    if not counts:
+        return ""
+    most = max(counts.values())
+    spent = sum(test.elapsed_seconds for test in groups.values())
+    fixed = sum(test.elapsed_seconds / counts[name] * most for name, test in groups.items())
+    return (
+        f"launches took {numbers.duration(spent)}; as many for every test as the most undecided one had "
+        f"({most}) would have taken about {numbers.duration(fixed)}"
+    )
 
 
 def _discard_unless_begun(path: pathlib.Path) -> None:

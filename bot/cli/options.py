@@ -111,6 +111,12 @@ class Method:
         ),
     ] = None
     budget: Annotated[str, typer.Option("--budget", metavar="TIME", help="Most time per test, such as 60s.")] = "20s"
+    total_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--total-budget", metavar="TIME", help="Time that all tests share, most of it for the undecided ones."
+        ),
+    ] = None
     precision: Annotated[
         str, typer.Option("--precision", metavar="PERCENT", help="Half-width of the interval at which to stop.")
     ] = "1%"

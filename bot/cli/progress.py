@@ -58,7 +58,8 @@ class Lines:
         """Say how much there is to do."""
         self._tests, self._done, self._done_before = tests, done, done
         before = f", {done} of them known already" if done else ""
-        at_most = numbers.duration(self._plan.budget_seconds * (tests - done))
+        total = self._plan.total_budget_seconds
+        at_most = numbers.duration(self._plan.budget_seconds * (tests - done) if total is None else total)
         self._say(f"measuring {numbers.count(tests, 'test')}{before}; about {at_most} at most, once all is loaded")
 
     def group_begins(self, group: Group) -> None:
@@ -102,7 +103,8 @@ class Display(Lines):
     def group_begins(self, group: Group) -> None:
         """Show the tests that are measured next."""
         super().group_begins(group)
-        budget = self._plan.budget_seconds * len(group.modes)
+        total = self._plan.total_budget_seconds
+        budget = self._plan.budget_seconds * len(group.modes) if total is None else total
         self._draw(_title(group, self._plan), "first launch", left=self._left(len(group.tests), budget))
 
     def launched(self, progress: Progress) -> None:

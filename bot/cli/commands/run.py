@@ -60,6 +60,8 @@ def run(
         path.parent.mkdir(parents=True, exist_ok=True)
     measured = measuring.measure(session, path, resume=resume)
     print(f"{measuring.summary(measured, session.plan)}: {path}")
+    if measured.effort:
+        print(measured.effort)
     if not measured.finished:
         print(f"interrupted; go on with the same command and --resume --out {path}")
         return INTERRUPTED
