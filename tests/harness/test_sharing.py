@@ -87,7 +87,7 @@ def test_time_goes_to_the_undecided(monkeypatch):
 def test_what_can_be_decided_is_decided_first(monkeypatch):
     spreads = {"on_the_threshold": 0.03, **QUIET, "slower": 0.02}
     changes = {**dict.fromkeys(spreads, 0.0), "slower": 0.2, "on_the_threshold": 0.07}
-    tests, pool, clock = _shared(monkeypatch, spreads, changes, 150.0)
+    tests, _, clock = _shared(monkeypatch, spreads, changes, 150.0)
     assert tests["slower"].stopped == "decided"
     assert tests["on_the_threshold"].stopped == "budget"
     assert 140.0 < clock.now < 160.0
