@@ -28,6 +28,9 @@ STEAL_SHARE = 0.05
 """Share of the lanes' CPU time taken by the hypervisor; at this height other figures of the run suffer visibly."""
 
 
+UNCONFIRMED = "A first run saw a signal here that a second, with fresh launches and more time, did not bear out."
+
+
 def of_test(test: Test, plan: Plan, comparison: Comparison) -> list[str]:
     """Cautions about one comparison."""
     found = []

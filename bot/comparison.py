@@ -106,6 +106,19 @@ def with_norm(lane: LaneRecord, entry: Entry, confidence: float) -> Comparison |
     return _comparison(lane.name, REFERENCE, estimate.shifted(norm, norm_error(entry) or 0.0), entry.norm, summaries)
 
 
+def joined(first: Comparison, second: Comparison, estimate: stats.Estimate) -> Comparison:
+    """Two comparisons of the same lanes as one, with the estimate that was made of both; seconds are the second's."""
+    return dataclasses.replace(
+        second,
+        log_ratio=estimate.log_ratio,
+        change=relative(estimate.log_ratio),
+        pairs=first.pairs + second.pairs,
+        cut=first.cut or second.cut,
+        launches=(*first.launches, *second.launches),
+        **_interval(estimate),
+    )
+
+
 def wander(found: Iterable[Comparison]) -> float | None:
     """How far the machine's speed has moved between norms and run, test by test; None where too few tests tell."""
     return stats.wander([(one.log_ratio, one.standard_error) for one in found if one.standard_error is not None])

@@ -21,14 +21,17 @@ import msgspec
 
 from bot import cautions, numbers, reproduce, score
 from bot import comparison as comparisons
+from bot import confirmation as confirmations
 from bot import policy as policies
 from bot.comparison import Comparison
+from bot.confirmation import Second
 from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
 from bot.speedup import speedups
 from bot.taskmap import TASKS
-from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, TestVerdict, Verdict
+from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, SecondRun, TestVerdict, Verdict
 from harness import __version__, stats
+from harness.errors import UserError
 from harness.records import LaneRecord, Run, Status, Test
 from harness.testname import canonical, parse_test_name
 
@@ -45,12 +48,14 @@ def judge(
     *,
     policy: Policy | None = None,
     reference: Reference | None = None,
+    confirmation: Run | None = None,
     inputs: Sequence[Input] = (),
 ) -> Verdict:
     """The verdict on a run, against its own base lanes or else against a reference.
 
-    `inputs` names the files that `run` and `reference` came from, for `bot.replay`. Raises UserError for a policy that
-    cannot be meant, a test whose name is not in V1's grammar, and seconds that no step can take.
+    `confirmation` is a run that measured suspect tests again (`bot.confirmation`); `inputs` names the files that all of
+    these came from, for `bot.replay`. Raises UserError for a policy that cannot be meant, a test whose name is not in
+    V1's grammar, seconds that no step can take, and a confirmation of another run or of other builds.
     """
     policy = Policy() if policy is None else policy
     norms = None if reference is None else {canonical(name): entry for name, entry in reference.tests.items()}
@@ -58,8 +63,13 @@ def judge(
     tests = sorted(run.tests, key=lambda test: test.test)
     drafts = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
     drafts, wander = _widened(drafts)
-    entries = sorted([*_concluded(case, drafts), *_absent(case)], key=lambda entry: entry.test)
+    entries = [*_concluded(case, drafts), *_absent(case)]
     scored = _scored(case, drafts, entries)
+    second_run = None
+    if confirmation is not None:
+        drafts, entries, second_run = _confirmed(case, drafts, entries, scored, confirmation, wander)
+        scored = _scored(case, drafts, entries)
+    entries.sort(key=lambda entry: entry.test)
     detectable = [entry.detectable for entry in entries if entry.detectable is not None]
     header = run.header
     return Verdict(
@@ -73,6 +83,7 @@ def judge(
         tests=tuple(entries),
         score=scored,
         speedups=speedups(tests, policy.confidence),
+        second_run=second_run,
         detectable=statistics.median(detectable) if detectable else None,
         detectable_worst=max(detectable, default=None),
         machine=header.machine,
@@ -87,7 +98,7 @@ def judge(
                 drift_limit=policy.score_threshold,
                 reference=reference.header if reference else None,
                 referenced=reference is not None,
-                wander=wander,
+                wander=wander[0] if wander is not None else None,
             )
         ),
     )
@@ -160,8 +171,10 @@ def _drafted(case: _Case, test: Test) -> list[_Draft]:
     return [] if silent and not case.rule.names_absent else [draft]
 
 
-def _widened(drafts: Sequence[_Draft]) -> tuple[list[_Draft], float | None]:
-    """The drafts with the machine's wander in every comparison with a norm, and that wander; None without such."""
+def _widened(drafts: Sequence[_Draft]) -> tuple[list[_Draft], tuple[float, int] | None]:
+    """The drafts with the machine's wander in every comparison with a norm, and that wander with the number of tests
+    that showed it; None without such.
+    """
     found = [
         draft.comparison
         for draft in drafts
@@ -176,7 +189,7 @@ def _widened(drafts: Sequence[_Draft]) -> tuple[list[_Draft], float | None]:
         if draft.comparison is not None
         else draft
         for draft in drafts
-    ], error
+    ], (error, len(found))
 
 
 def _draft(case: _Case, test: Test) -> _Draft:
@@ -267,7 +280,11 @@ def _entry(case: _Case, draft: _Draft, q_value: float | None) -> TestVerdict:
     )
     if compared is None:
         return entry
-    signal = conclusion.outcome in ("regressed", "improved")
+    return _with_figures(entry, draft, compared)
+
+
+def _with_figures(entry: TestVerdict, draft: _Draft, compared: Comparison) -> TestVerdict:
+    """The entry with what a comparison says; raw samples too where it is a signal."""
     lanes = [lane for lane in (draft.base, draft.head) if lane is not None]
     return msgspec.structs.replace(
         entry,
@@ -280,9 +297,102 @@ def _entry(case: _Case, draft: _Draft, q_value: float | None) -> TestVerdict:
         p_value=compared.p_value,
         detectable=compared.detectable,
         launches=compared.launches,
-        samples=comparisons.samples(lanes) if signal else (),
+        samples=comparisons.samples(lanes) if entry.signal else (),
         phases=comparisons.phase_changes(draft.base, draft.head) if draft.base and draft.head else {},
     )
+
+
+def _confirmed(
+    case: _Case,
+    drafts: Sequence[_Draft],
+    entries: Sequence[TestVerdict],
+    scored: ScoreVerdict | None,
+    second: Run,
+    wander: tuple[float, int] | None,
+) -> tuple[list[_Draft], list[TestVerdict], SecondRun]:
+    """Drafts and entries after a second run has looked at the suspect ones, and what it was."""
+    _check_confirmation(case, second)
+    header = second.header
+    again = dataclasses.replace(case, run=second)
+    same_machine = header.machine.fingerprint == case.run.header.machine.fingerprint
+    found = {test.test: test for test in second.tests}
+    wanted = set(confirmations.wanted(entries, scored))
+    by_test = {draft.test.test: draft for draft in drafts}
+    figures: list[TestVerdict] = []
+    for entry in entries:
+        draft = by_test.get(entry.test)
+        if entry.test not in wanted or draft is None or draft.comparison is None:
+            figures.append(entry)
+            continue
+        seen = _second(again, found.get(entry.test), same_machine, wander)
+        if seen.comparison is None and not confirmations.is_suspect(entry):
+            figures.append(entry)
+            continue
+        told = confirmations.concluded(entry, draft.comparison, seen, case.policy)
+        # What only the first run shows and the second does not must not reach the score either.
+        doubtful = told.comparison is draft.comparison and told.confirmation.outcome != "confirmed"
+        by_test[entry.test] = dataclasses.replace(draft, comparison=None if doubtful else told.comparison)
+        refuted = entry.signal and told.conclusion.outcome not in confirmations.SIGNALS
+        revised = msgspec.structs.replace(
+            entry,
+            warnings=(*entry.warnings, cautions.UNCONFIRMED) if refuted else entry.warnings,
+            outcome=told.conclusion.outcome,
+            reason=told.conclusion.reason,
+            confirmation=told.confirmation,
+            elapsed_seconds=entry.elapsed_seconds + (found[entry.test].elapsed_seconds if entry.test in found else 0.0),
+        )
+        figures.append(_with_figures(revised, draft, told.comparison))
+    outcomes = [entry.confirmation.outcome for entry in figures if entry.confirmation is not None]
+    before = {entry.test for entry in entries if entry.signal}
+    run = SecondRun(
+        run=header.run,
+        machine=header.machine,
+        elapsed_seconds=_elapsed(second),
+        tests=len(outcomes),
+        confirmed=outcomes.count("confirmed"),
+        unconfirmed=sum(entry.test in before and not entry.signal for entry in figures),
+        chance=confirmations.CHANCE,
+    )
+    return [by_test[draft.test.test] for draft in drafts], figures, run
+
+
+def _second(case: _Case, test: Test | None, same_machine: bool, wander: tuple[float, int] | None) -> Second:
+    """What the second run, which `case` holds, says of a test."""
+    machine = case.run.header.machine.name
+    if test is None:
+        return Second(machine, same_machine, None, "it holds no result for it")
+    draft = _draft(case, test)
+    compared = draft.comparison
+    if draft.settled is not None or compared is None:
+        return Second(machine, same_machine, None, draft.settled.reason if draft.settled else "")
+    if wander is not None:
+        # Too few tests are measured again to tell how far the machine has moved; what the first run saw holds.
+        compared = comparisons.widened(compared, *wander)
+    return Second(machine, same_machine, compared)
+
+
+def _check_confirmation(case: _Case, second: Run) -> None:
+    first, header = case.run.header, second.header
+    if not case.rule.intervals:
+        raise UserError(f"the policy {case.policy.name} has no intervals to confirm; judge without a second run")
+    if header.plan.confirms != first.run:
+        of = f"run {header.plan.confirms}" if header.plan.confirms else "no other run"
+        raise UserError(f"{header.run} confirms {of}, not {first.run}; measure it with `torchwarden run --confirm`")
+    # What torch sees of a CPU is in its fingerprint, so on another machine the versions have to do.
+    alike = first.machine.fingerprint == header.machine.fingerprint
+    builds = [
+        {
+            build.name: build.fingerprint if alike else (build.torch_git_version or build.torch_version)
+            for build in one.builds
+        }
+        for one in (first, header)
+    ]
+    if builds[0] != builds[1]:
+        raise UserError(f"{header.run} was measured with other builds than {first.run}; measure both with the same")
+    for field in ("size", "device", "threads", "modes", "base", "head", "iterations", "compat", "updates"):
+        then, now = getattr(first.plan, field), getattr(header.plan, field)
+        if then != now:
+            raise UserError(f"{header.run} was measured with another {field} than {first.run} ({now}, not {then})")
 
 
 def _figures(lane: LaneRecord | None, norm: Entry | None = None) -> dict[str, float]:

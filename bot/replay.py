@@ -29,9 +29,15 @@ _NOT_COMPARED = frozenset({"tool_version"})
 
 
 def judge_files(
-    runs: Sequence[pathlib.Path], *, policy: Policy | None = None, reference: pathlib.Path | None = None
+    runs: Sequence[pathlib.Path],
+    *,
+    policy: Policy | None = None,
+    reference: pathlib.Path | None = None,
+    confirmations: Sequence[pathlib.Path] = (),
 ) -> Verdict:
     """The verdict on a run file, or on all shards of a run, with its inputs named.
+
+    `confirmations` are the files of a second run.
 
     Raises UserError for files that cannot be read or do not belong together.
     """
@@ -40,10 +46,14 @@ def judge_files(
     if reference is not None:
         inputs.append(input_of(reference, "reference"))
         norms = references.load(reference)
-    return judge(records.join(runs), policy=policy, reference=norms, inputs=inputs)
+    second = None
+    if confirmations:
+        inputs += [input_of(path, "confirmation") for path in confirmations]
+        second = records.join(confirmations)
+    return judge(records.join(runs), policy=policy, reference=norms, confirmation=second, inputs=inputs)
 
 
-def input_of(path: pathlib.Path, kind: Literal["run", "reference"]) -> Input:
+def input_of(path: pathlib.Path, kind: Literal["run", "reference", "confirmation"]) -> Input:
     """A file as a verdict names it. Raises UserError when it cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -68,7 +78,12 @@ def verify(path: pathlib.Path, folders: Sequence[pathlib.Path] = ()) -> Verdict:
     norms = [place for one, place in found if one.kind == "reference"]
     if not runs or len(norms) > 1:
         raise UserError(f"{path} does not name the files it was derived from; judge the run again with --out")
-    derived = judge_files(runs, policy=claimed.policy, reference=norms[0] if norms else None)
+    derived = judge_files(
+        runs,
+        policy=claimed.policy,
+        reference=norms[0] if norms else None,
+        confirmations=[place for one, place in found if one.kind == "confirmation"],
+    )
     for place, ours, theirs in _differences(msgspec.to_builtins(derived), msgspec.to_builtins(claimed), ""):
         hint = f" (it was written by version {claimed.tool_version}, this is {__version__})"
         raise UserError(

@@ -41,7 +41,7 @@ class Input(Part, frozen=True, kw_only=True):
     """A file the verdict was derived from: its base name, what it is, and the SHA-256 of its bytes."""
 
     name: str
-    kind: Literal["run", "reference"]
+    kind: Literal["run", "reference", "confirmation"]
     sha256: str
 
 
@@ -59,6 +59,39 @@ class LaneSamples(Part, frozen=True, kw_only=True):
 
     lane: str
     launches: tuple[tuple[float, ...], ...]
+
+
+class Confirmation(Part, frozen=True, kw_only=True):
+    """What a second run, with fresh launches, said of a test that had a signal or might have had one.
+
+    `change` with its interval and `launches` are the second run's alone, `first_change` with its interval the first
+    run's; the entry's own figures are those that stand after both.
+    """
+
+    outcome: Literal["confirmed", "unconfirmed", "failed"]
+    change: float | None
+    low: float | None
+    high: float | None
+    launches: int
+    first_change: float | None
+    first_low: float | None
+    first_high: float | None
+
+
+class SecondRun(Part, frozen=True, kw_only=True):
+    """The run that confirmed a verdict or did not: what it measured again, and how many signals it bore out.
+
+    `chance` is the probability at most with which an unchanged test passes both runs.
+    """
+
+    run: str
+    machine: Machine
+    elapsed_seconds: float
+    tests: int
+    confirmed: int
+    unconfirmed: int
+    """Signals of the first run that were not borne out."""
+    chance: float
 
 
 class TestVerdict(Part, frozen=True, kw_only=True):
@@ -89,6 +122,7 @@ class TestVerdict(Part, frozen=True, kw_only=True):
     stopped: str = ""
     elapsed_seconds: float = 0.0
     health: Health | None = None
+    confirmation: Confirmation | None = None
     stderr: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -150,6 +184,7 @@ class Verdict(Part, frozen=True, kw_only=True):
     tests: tuple[TestVerdict, ...]
     score: ScoreVerdict | None = None
     speedups: tuple[Speedup, ...] = ()
+    second_run: SecondRun | None = None
     detectable: float | None = None
     """Minimum detectable change of the median test; `detectable_worst` that of the noisiest."""
     detectable_worst: float | None = None

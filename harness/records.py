@@ -157,6 +157,8 @@ class Plan(Record, frozen=True, kw_only=True):
     accuracy: bool = False
     """Whether results were compared with eager's before anything was timed."""
     shard: str | None = None
+    confirms: str = ""
+    """The run whose signals this one measures again, or ""."""
 
 
 class Header(Record, frozen=True, kw_only=True, tag="header", tag_field="record"):

@@ -91,9 +91,9 @@ def write_new(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
         raise UserError(f"{folder} cannot be written ({error.strerror}); name another with --out") from None
 
 
-def fresh_run(folder: pathlib.Path) -> pathlib.Path:
+def fresh_run(folder: pathlib.Path, kind: str = "run") -> pathlib.Path:
     """A name for a new run file in `folder` that is not taken: `run-20260102T030405.jsonl`, in UTC."""
-    stem = f"run-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%S}"
+    stem = f"{kind}-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%S}"
     path, number = folder / f"{stem}.jsonl", 1
     while path.exists():
         number += 1

@@ -103,6 +103,7 @@ def headline(verdict: Verdict) -> Headline:
     if verdict.outcome == "regressed":
         if asked == "a/a" and not verdict.plan.inject:
             notes.append("What it found is a false alarm, or the machine was disturbed.")
+        notes += confirmation_words(verdict)
         if unsettled:
             notes.append(f"Besides, {settled_words(counts)}.")
         if slower:
@@ -112,6 +113,7 @@ def headline(verdict: Verdict) -> Headline:
         return Headline("🔴", title, (*notes, could_see(verdict)))
     if total == 0:
         return Headline("🟠", "Nothing was measured", (*notes, "This is not a pass."))
+    notes += confirmation_words(verdict)
     if unsettled or (verdict.outcome == "inconclusive" and asked != "nothing"):
         what = settled_words(counts, total) if unsettled else "the score could not be decided"
         rest = total - unsettled
@@ -149,6 +151,24 @@ def _circumstances(verdict: Verdict, asked: Question) -> Iterable[str]:
             yield "Otherwise base and head are the same build."
         else:
             yield "This was an A/A run (base and head are the same build), so it should find nothing."
+
+
+def confirmation_words(verdict: Verdict) -> Iterable[str]:
+    """What a second run made of the first one's signals, or that there was none though there are signals."""
+    second = verdict.second_run
+    if second is None:
+        measured_here = question(verdict) != "runs"
+        if measured_here and any(entry.signal and entry.low is not None for entry in verdict.tests):
+            yield "No second run has confirmed this yet."
+        return
+    where = "" if second.machine.fingerprint == verdict.machine.fingerprint else " on another machine"
+    if second.confirmed:
+        yield (
+            f"Confirmed by a second run{where}: an unchanged test would pass both by chance at most once in "
+            f"{round(1 / second.chance):,}."
+        )
+    if second.unconfirmed:
+        yield f"A second run{where} did not bear out {numbers.count(second.unconfirmed, 'signal')} of the first."
 
 
 def settled_words(counts: Counter[Outcome], total: int = 0) -> str:

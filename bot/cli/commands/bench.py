@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,12 @@ def bench(
     method: Method,
     judging: Judging,
     reference: Reference = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm/--no-confirm", help="Measure suspect tests again before they are signals.")
+    ] = True,
+    confirm_budget: Annotated[
+        str | None, typer.Option("--confirm-budget", metavar="TIME", help="Most time per test then (default: 3x).")
+    ] = None,
     out_dir: Annotated[
         pathlib.Path,
         typer.Option(
@@ -33,16 +40,20 @@ def bench(
 ) -> int:
     """Measure, judge and report in one go.
 
-    Prints the terminal report and the comment as it would be on a pull request, and writes both and a page with plots.
+    Tests with a signal, and undecided ones that may have one, are measured again with fresh launches and more time:
+    what that does not bear out is no signal. Prints the terminal report and the comment as it would be on a pull
+    request, and writes both and a page with plots.
     Without --base one build is measured, which is judged against --reference where given; several --modes are compared
     with each other. Ends with 0, 1 or 3 as `torchwarden judge` does.
     """
+    from bot import numbers, report, verdict
     from bot import reference as references
-    from bot import report, verdict
-    from bot.cli import judged, measuring, showing
+    from bot.cli import confirming, judged, measuring, showing
+    from bot.policy import rule
 
     destinations.check_new_folder(out_dir)
-    judged.policy_of(judging, quantities.percentage(method.threshold, "--threshold"))
+    again = None if confirm_budget is None else quantities.duration(confirm_budget, "--confirm-budget")
+    policy = judged.policy_of(judging, quantities.percentage(method.threshold, "--threshold"))
     if reference is not None:
         references.load(reference)
     session = measuring.prepare(selection, builds, method, command=measuring.command_line())
@@ -53,6 +64,16 @@ def bench(
         print(f"go on with `torchwarden run --resume --out {measured.path}` and the same options, then judge that file")
         return INTERRUPTED
     found = judged.judge([measured.path], judging, reference=reference, threshold=None)
+    second = confirming.session_for(session, found, again) if confirm and rule(policy).intervals else None
+    if second is not None:
+        print(f"measuring again what may be a signal: {numbers.count(len(second.plan.tests), 'test')}", file=sys.stderr)
+        confirmed = measuring.measure(second, destinations.fresh_run(out_dir, "confirm"))
+        if confirmed.finished:
+            found = judged.judge(
+                [measured.path], judging, reference=reference, threshold=None, confirmations=[confirmed.path]
+            )
+        else:
+            print("interrupted while measuring again; what follows is not confirmed")
     comment = report.render(found, "comment")
     destinations.write(out_dir / VERDICT, verdict.encode(found).decode())
     destinations.write(out_dir / COMMENT, comment)

@@ -18,6 +18,10 @@ def judge(
         list[pathlib.Path] | None, typer.Argument(metavar="RUN...", help="A run file, or all shards of one run.")
     ] = None,
     reference: Reference = None,
+    confirm_run: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option("--confirm-run", metavar="RUN", help="A second run of the suspect tests (run --confirm)."),
+    ] = None,
     threshold: Annotated[
         str | None,
         typer.Option("--threshold", metavar="PERCENT", help="Change that is a signal (default: the run's own)."),
@@ -44,12 +48,12 @@ def judge(
 
     quantities.known(to, report.RENDERERS, "kind of report")
     if verify is not None:
-        return judged.verified(verify, [*(runs or []), *([reference] if reference else [])])
+        return judged.verified(verify, [*(runs or []), *([reference] if reference else []), *(confirm_run or [])])
     if not runs:
         raise UserError("name the run file to judge; see `torchwarden judge --help`")
     if out is not None:
         destinations.check(out)
-    found = judged.judge(runs, judging, reference=reference, threshold=threshold)
+    found = judged.judge(runs, judging, reference=reference, threshold=threshold, confirmations=confirm_run or [])
     if out is not None:
         destinations.write(out, verdict.encode(found).decode())
     showing.show(found, to)

@@ -31,6 +31,12 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with the same options.")
     ] = False,
+    confirm: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--confirm", metavar="VERDICT", help="Only this verdict's suspect tests, with fresh launches and more time."
+        ),
+    ] = None,
     target_lines: Annotated[
         bool, typer.Option("--target-lines", help="Also print `[TARGET] <workload> Time <seconds>` at the end.")
     ] = False,
@@ -42,9 +48,11 @@ def run(
     """Measure tests and write every sample to a run file.
 
     Ends with 0 when everything was measured or its failure recorded; `torchwarden judge` decides what it means.
-    Interrupted, it leaves a valid file that --resume goes on with.
+    With --confirm and the options of the first run, suspect tests get three times --budget; give the file to
+    `torchwarden judge --confirm-run`. Interrupted, it leaves a valid file that --resume goes on with.
     """
-    from bot.cli import measuring
+    from bot import verdict as verdicts
+    from bot.cli import confirming, measuring
     from harness import records
     from harness.errors import UserError
 
@@ -55,7 +63,14 @@ def run(
         raise UserError("--resume needs --out with the run file to go on with")
     path = out if out is not None else destinations.fresh_run(pathlib.Path("out"))
     destinations.check(path, replace=resume, make_folder=out is None)
+    verdict = None if confirm is None else verdicts.read(confirm)
     session = measuring.prepare(selection, builds, method, command=measuring.command_line())
+    if verdict is not None:
+        suspects = confirming.session_for(session, verdict)
+        if suspects is None:
+            print(f"nothing to confirm: no selected test of {confirm} has a signal or might have one")
+            return 0
+        session = suspects
     if out is None:
         path.parent.mkdir(parents=True, exist_ok=True)
     measured = measuring.measure(session, path, resume=resume)
