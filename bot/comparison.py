@@ -20,6 +20,9 @@ from bot.verdict import LaneSamples, LaunchSummary
 from harness import stats
 from harness.records import LaneRecord, Launch, Run, Test
 
+CONTROL_SUITE = "control"
+"""The suite whose steps use no torch (`harness.suites.control`)."""
+
 REFERENCE = "reference"
 """What a lane is compared with when it is a stored norm."""
 
@@ -224,10 +227,13 @@ def measured(run: Run) -> list[Measured]:
     """What the run found out about each test on its head build, for a reference or a score of its own, in its order.
 
     `seconds` is the exponential of the estimate that `with_norm` compares, so a run differs from its own norms by
-    nothing. Tests without samples are given too (as not a number), with their status.
+    nothing. Control lanes are left out, for they are no models. Tests without samples are given too (as not a number),
+    with their status.
     """
     found = []
     for test in run.tests:
+        if test.suite == CONTROL_SUITE:
+            continue
         lane = head_lane(test, run)
         launches = [launch for launch in lane.launches if launch.seconds] if lane else []
         levels = [stats.launch_level(launch.seconds) for launch in launches]

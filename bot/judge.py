@@ -23,7 +23,8 @@ from bot import cautions, numbers, reproduce, score
 from bot import comparison as comparisons
 from bot import confirmation as confirmations
 from bot import policy as policies
-from bot.comparison import Comparison
+from bot.commonmode import CommonMode, common_mode
+from bot.comparison import CONTROL_SUITE, Comparison
 from bot.confirmation import Second
 from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
@@ -61,14 +62,19 @@ def judge(
     norms = None if reference is None else {canonical(name): entry for name, entry in reference.tests.items()}
     case = _Case(run, policy, policies.rule(policy), norms)
     tests = sorted(run.tests, key=lambda test: test.test)
-    drafts = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
-    drafts, wander = _widened(drafts)
+    every = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
+    every, wander = _widened(every)
+    drafts = [draft for draft in every if draft.test.suite != CONTROL_SUITE]
+    controls = [draft for draft in every if draft.test.suite == CONTROL_SUITE]
     entries = [*_concluded(case, drafts), *_absent(case)]
+    common = _common_mode(case, drafts, controls)
     scored = _scored(case, drafts, entries)
     second_run = None
     if confirmation is not None:
         drafts, entries, second_run = _confirmed(case, drafts, entries, scored, confirmation, wander)
         scored = _scored(case, drafts, entries)
+    if common is not None and common.withdraws:
+        entries, scored = _withdrawn(entries, scored, common)
     entries.sort(key=lambda entry: entry.test)
     detectable = [entry.detectable for entry in entries if entry.detectable is not None]
     header = run.header
@@ -83,6 +89,7 @@ def judge(
         tests=tuple(entries),
         score=scored,
         speedups=speedups(tests, policy.confidence),
+        controls=tuple(_concluded(case, controls)),
         second_run=second_run,
         detectable=statistics.median(detectable) if detectable else None,
         detectable_worst=max(detectable, default=None),
@@ -90,16 +97,17 @@ def judge(
         builds=header.builds,
         plan=header.plan,
         reproduce=reproduce.command(header, [entry.test for entry in entries if entry.signal]),
-        warnings=tuple(
-            cautions.of_run(
+        warnings=(
+            *([common.sentence] if common is not None else []),
+            *cautions.of_run(
                 run,
                 skipped={test.test: test.reason for test in tests if test.status == "skip"},
-                drifts=[draft.drift for draft in drafts if draft.drift is not None],
+                drifts=[draft.drift for draft in every if draft.drift is not None],
                 drift_limit=policy.score_threshold,
                 reference=reference.header if reference else None,
                 referenced=reference is not None,
                 wander=wander[0] if wander is not None else None,
-            )
+            ),
         ),
     )
 
@@ -300,6 +308,32 @@ def _with_figures(entry: TestVerdict, draft: _Draft, compared: Comparison) -> Te
         samples=comparisons.samples(lanes) if entry.signal else (),
         phases=comparisons.phase_changes(draft.base, draft.head) if draft.base and draft.head else {},
     )
+
+
+def _common_mode(case: _Case, drafts: Sequence[_Draft], controls: Sequence[_Draft]) -> CommonMode | None:
+    """What moved all tests alike, where the policy knows of intervals."""
+    if not case.rule.intervals:
+        return None
+    models = [(draft.test.benchmark, draft.comparison) for draft in drafts if draft.comparison is not None]
+    still = [draft.comparison for draft in controls if draft.comparison is not None]
+    return common_mode(models, still, case.policy.threshold)
+
+
+def _withdrawn(
+    entries: Sequence[TestVerdict], scored: ScoreVerdict | None, common: CommonMode
+) -> tuple[list[TestVerdict], ScoreVerdict | None]:
+    """Entries and score without the signals that are no more than what moved in common."""
+    reason = f"it moved with {'the control lanes' if common.controls == 'moved' else 'everything else'}"
+    revised = [
+        msgspec.structs.replace(entry, outcome="inconclusive", reason=reason)
+        if entry.signal and entry.change is not None and common.covers(entry.change, entry.threshold)
+        else entry
+        for entry in entries
+    ]
+    if scored is not None and scored.outcome in confirmations.SIGNALS:
+        said = "What moved in common moved the score too, so it says nothing of the models."
+        scored = msgspec.structs.replace(scored, outcome="inconclusive", warnings=(*scored.warnings, said))
+    return revised, scored
 
 
 def _confirmed(

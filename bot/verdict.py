@@ -184,6 +184,8 @@ class Verdict(Part, frozen=True, kw_only=True):
     tests: tuple[TestVerdict, ...]
     score: ScoreVerdict | None = None
     speedups: tuple[Speedup, ...] = ()
+    controls: tuple[TestVerdict, ...] = ()
+    """Control lanes, which use no torch: what they did tells of machine and environment, and they cannot regress."""
     second_run: SecondRun | None = None
     detectable: float | None = None
     """Minimum detectable change of the median test; `detectable_worst` that of the noisiest."""

@@ -25,7 +25,7 @@ from typing import Any
 
 TYPES = ("eval", "train")
 DEVICES = ("cpu", "cuda")
-BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface", "yitian", "convnet", "answers")
+BUILTIN_SUITES = ("smoke", "torchbench", "timm", "huggingface", "yitian", "convnet", "answers", "control")
 ANSWERS = {
     "": "any tensors",
     "classification": "a logit for each class",

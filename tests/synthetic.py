@@ -101,6 +101,7 @@ class Case:
     phase_ratios: Mapping[str, float] = field(default_factory=dict)
     """Ratio of single phases of a train step; others have the test's own ratio."""
     memory_ratio: float = 1.0
+    suite: str = "smoke"
     health: records.Health | None = HEALTH
     compilation: records.Compilation | None = None
     """Of all lanes of the test."""
@@ -247,7 +248,7 @@ def _test(case: Case, base: records.Build | None, head: records.Build, draws: _D
         lanes.append(_lane(case, name.mode, head.name, case.ratio, 1, draws.of(case)))
     return records.Test(
         test=case.test,
-        suite="smoke",
+        suite=case.suite,
         benchmark=name.model,
         type=name.type,
         device=name.device,

@@ -44,6 +44,7 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
 
     With `tests`, at most that many groups are kept, spread evenly over the selection. Raises UserError.
     """
+    from bot.comparison import CONTROL_SUITE
     from harness import allocators, benchmark, codepages, machine, plan, records, session
 
     budget = quantities.duration(method.budget, "--budget")
@@ -84,6 +85,12 @@ def prepare(selection: Selection, builds: Builds, method: Method, *, command: st
         groups = _spread([group for group in groups if group.modes], tests)
     inject = plan.parse_injections(method.inject or [], groups)
     found = found or building.resolve(asked, builds, selection.device)
+    differ = len({build.fingerprint for build in found}) > 1
+    if builds.control and differ and CONTROL_SUITE not in suites:
+        suites = (*suites, CONTROL_SUITE)
+        # Shards are joined to one run, in which a test stands once.
+        first = selection.shard is None or plan.parse_shard(selection.shard)[0] == 1
+        groups = [*groups, *(_controls() if first else [])]
     groups = plan.without_packages(groups, [build.packages for build in found])
     planned = records.Plan(
         suites=suites,
@@ -240,6 +247,15 @@ def _modes(selection: Selection) -> tuple[str, ...]:
         for mode in modes
     )
     return tuple(dict.fromkeys(every))
+
+
+def _controls() -> list[Group]:
+    """Groups of the control lanes, which are the same on every device and in every size."""
+    from bot.comparison import CONTROL_SUITE
+    from harness import plan
+
+    described = plan.describe_suites([CONTROL_SUITE])
+    return plan.select([CONTROL_SUITE], described, types=("eval",), modes=("eager",), device="cpu", size="small")
 
 
 def _spread(groups: Sequence[Group], count: int) -> list[Group]:

@@ -79,6 +79,12 @@ class Builds:
     head: Annotated[str, typer.Option("--head", metavar="BUILD", help="Build that is judged, named as --base.")] = (
         "current"
     )
+    control: Annotated[
+        bool,
+        typer.Option(
+            "--control/--no-control", help="Measure steps without torch too where two builds differ: the suite control."
+        ),
+    ] = True
     ab_env: Annotated[
         list[str] | None,
         typer.Option(
