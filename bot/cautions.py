@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bot import numbers
 from bot.comparison import REFERENCE, Comparison, norm_error
-from bot.reference import Entry, Header
+from bot.reference import Entry, Header, is_pinned
 from harness.records import Health, Machine, Plan, Run, Test
 from harness.testname import listed
 
@@ -89,7 +89,7 @@ def of_run(
     machine's speed has moved between norms and run, where they were compared and enough tests tell.
     """
     plan = run.header.plan
-    found = [*_of_end(run), *_of_builds(run)]
+    found = [*run.header.notes, *_of_end(run), *_of_builds(run)]
     if plan.base is None and not referenced:
         found.append("There is nothing to compare with: give --base when measuring, or --reference when judging.")
     for test, fraction in plan.inject.items():
@@ -101,7 +101,7 @@ def of_run(
             f"From test to test this machine was up to {numbers.percent(2 * wander)} faster or slower than when the "
             "norms were taken, which the intervals allow for; a base build in the same run would take it out."
         )
-    found += _of_drifts(drifts, drift_limit)
+    found += _of_drifts(drifts, drift_limit, pinned=is_pinned(run.header, reference))
     found += _of_skips(skipped)
     return found
 
@@ -180,13 +180,19 @@ def _of_reference(header: Header | None, machine: Machine, plan: Plan) -> Iterat
         yield f"The reference was taken with {header.threads} threads, and this run with {plan.threads}."
 
 
-def _of_drifts(drifts: Sequence[Comparison], limit: float) -> Iterator[str]:
+def _of_drifts(drifts: Sequence[Comparison], limit: float, *, pinned: bool) -> Iterator[str]:
     if not drifts:
         return
     middle = statistics.median(drift.change for drift in drifts)
     if abs(middle) >= limit:
         word = "slower" if middle > 0 else "faster"
         counted = f"{len(drifts)} test{'s' if len(drifts) != 1 else ''}"
+        if pinned:
+            yield (
+                f"This machine is {numbers.percent(abs(middle))} {word} than when the {REFERENCE} was taken, by the "
+                f"pinned build measured again (median of {counted}); the verdict is not affected."
+            )
+            return
         yield (
             f"The base is {numbers.percent(abs(middle))} {word} than the {REFERENCE}'s norms (median of {counted}): "
             "the machine has drifted or the base is not the reference's build; the outcomes are not affected."

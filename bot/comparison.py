@@ -122,6 +122,13 @@ def joined(first: Comparison, second: Comparison, estimate: stats.Estimate) -> C
     )
 
 
+def less(compared: Comparison, log_ratio: float) -> Comparison:
+    """A comparison after taking away a part of its change that is known exactly."""
+    changed = compared.log_ratio - log_ratio
+    figures = {} if compared.estimate is None else _interval(compared.estimate.shifted(log_ratio))
+    return dataclasses.replace(compared, log_ratio=changed, change=relative(changed), **figures)
+
+
 def wander(found: Iterable[Comparison]) -> float | None:
     """How far the machine's speed has moved between norms and run, test by test; None where too few tests tell."""
     return stats.wander([(one.log_ratio, one.standard_error) for one in found if one.standard_error is not None])

@@ -22,10 +22,12 @@ import msgspec
 from bot import cautions, numbers, reproduce, score
 from bot import comparison as comparisons
 from bot import confirmation as confirmations
+from bot import ledger as ledgers
 from bot import policy as policies
 from bot.commonmode import CommonMode, common_mode
 from bot.comparison import CONTROL_SUITE, Comparison
 from bot.confirmation import Second
+from bot.ledger import Ledger
 from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
 from bot.speedup import speedups
@@ -50,17 +52,21 @@ def judge(
     policy: Policy | None = None,
     reference: Reference | None = None,
     confirmation: Run | None = None,
+    ledger: Ledger | None = None,
     inputs: Sequence[Input] = (),
 ) -> Verdict:
     """The verdict on a run, against its own base lanes or else against a reference.
 
-    `confirmation` is a run that measured suspect tests again (`bot.confirmation`); `inputs` names the files that all of
-    these came from, for `bot.replay`. Raises UserError for a policy that cannot be meant, a test whose name is not in
-    V1's grammar, seconds that no step can take, and a confirmation of another run or of other builds.
+    `confirmation` is a run that measured suspect tests again (`bot.confirmation`); `ledger` says which changes were
+    accepted and how the reference has moved. `inputs` names the files that all of these came from, for `bot.replay`.
+    Raises UserError for a policy that cannot be meant, a test whose name is not in V1's grammar, seconds that no step
+    can take, and a confirmation of another run or of other builds.
     """
     policy = Policy() if policy is None else policy
     norms = None if reference is None else {canonical(name): entry for name, entry in reference.tests.items()}
     case = _Case(run, policy, policies.rule(policy), norms)
+    if ledger is not None:
+        ledger = ledgers.that_holds(ledger, run.header, reference.header if reference is not None else None)
     tests = sorted(run.tests, key=lambda test: test.test)
     every = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
     every, wander = _widened(every)
@@ -71,10 +77,14 @@ def judge(
     scored = _scored(case, drafts, entries)
     second_run = None
     if confirmation is not None:
-        drafts, entries, second_run = _confirmed(case, drafts, entries, scored, confirmation, wander)
+        seen = _by_ledger(case, drafts, entries, ledger)
+        suspects = frozenset(confirmations.wanted(seen, scored))
+        drafts, entries, second_run = _confirmed(case, drafts, entries, suspects, confirmation, wander)
         scored = _scored(case, drafts, entries)
     if common is not None and common.withdraws:
         entries, scored = _withdrawn(entries, scored, common)
+    entries = _by_ledger(case, drafts, entries, ledger)
+    scored = _score_by_ledger(case, drafts, entries, scored, ledger)
     entries.sort(key=lambda entry: entry.test)
     detectable = [entry.detectable for entry in entries if entry.detectable is not None]
     header = run.header
@@ -99,6 +109,7 @@ def judge(
         reproduce=reproduce.command(header, [entry.test for entry in entries if entry.signal]),
         warnings=(
             *([common.sentence] if common is not None else []),
+            *(ledgers.cautions_of(ledger, [entry.test for entry in entries]) if ledger is not None else []),
             *cautions.of_run(
                 run,
                 skipped={test.test: test.reason for test in tests if test.status == "skip"},
@@ -340,7 +351,7 @@ def _confirmed(
     case: _Case,
     drafts: Sequence[_Draft],
     entries: Sequence[TestVerdict],
-    scored: ScoreVerdict | None,
+    suspects: frozenset[str],
     second: Run,
     wander: tuple[float, int] | None,
 ) -> tuple[list[_Draft], list[TestVerdict], SecondRun]:
@@ -350,12 +361,11 @@ def _confirmed(
     again = dataclasses.replace(case, run=second)
     same_machine = header.machine.fingerprint == case.run.header.machine.fingerprint
     found = {test.test: test for test in second.tests}
-    wanted = set(confirmations.wanted(entries, scored))
     by_test = {draft.test.test: draft for draft in drafts}
     figures: list[TestVerdict] = []
     for entry in entries:
         draft = by_test.get(entry.test)
-        if entry.test not in wanted or draft is None or draft.comparison is None:
+        if entry.test not in suspects or draft is None or draft.comparison is None:
             figures.append(entry)
             continue
         seen = _second(again, found.get(entry.test), same_machine, wander)
@@ -388,6 +398,48 @@ def _confirmed(
         chance=confirmations.CHANCE,
     )
     return [by_test[draft.test.test] for draft in drafts], figures, run
+
+
+def _by_ledger(
+    case: _Case, drafts: Sequence[_Draft], entries: Sequence[TestVerdict], ledger: Ledger | None
+) -> list[TestVerdict]:
+    """Entries after the ledger: what was accepted is no signal, what crept since the oldest reference is one."""
+    if ledger is None or not case.rule.intervals:
+        return list(entries)
+    day = ledgers.day_of(case.run.header.started)
+    compared = {draft.test.test: draft.comparison for draft in drafts}
+    return [ledgers.told_by(ledger, entry, compared.get(entry.test), day, case.policy) for entry in entries]
+
+
+def _score_by_ledger(
+    case: _Case,
+    drafts: Sequence[_Draft],
+    entries: Sequence[TestVerdict],
+    scored: ScoreVerdict | None,
+    ledger: Ledger | None,
+) -> ScoreVerdict | None:
+    """The score, which is a signal only by what was not accepted."""
+    if scored is None or ledger is None or not case.rule.intervals:
+        return scored
+    day = ledgers.day_of(case.run.header.started)
+    levels = {
+        draft.test.test: math.fsum(item.log_ratio for item in ledger.accepted(draft.test.test, day)) for draft in drafts
+    }
+    if not any(levels.values()):
+        return scored
+    less = [
+        dataclasses.replace(draft, comparison=comparisons.less(draft.comparison, levels[draft.test.test]))
+        if draft.comparison is not None
+        else draft
+        for draft in drafts
+    ]
+    rest = _scored(case, less, entries)
+    if rest is None:
+        return scored
+    shown = numbers.measured(rest.value, rest.low, rest.high)
+    said = f"Without what was accepted the score would be {shown}; only that can be a signal."
+    outcome = rest.outcome if scored.outcome in confirmations.SIGNALS else scored.outcome
+    return msgspec.structs.replace(scored, outcome=outcome, warnings=(*scored.warnings, said))
 
 
 def _second(case: _Case, test: Test | None, same_machine: bool, wander: tuple[float, int] | None) -> Second:

@@ -29,6 +29,7 @@ from bot import inputs
 from bot.score import weights
 from bot.yamltext import Edit, Map, Node, Scalar, applied, put_first, put_last, set_fields, tree, whole_lines
 from harness.errors import UserError
+from harness.records import Header as RunHeader
 from harness.testname import canonical, is_test_name, listed, quoted
 
 MAX_BYTES = 64 * 2**20
@@ -63,6 +64,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The machine's fingerprint: norms hold on machines of the same one only."""
     build: str | None = None
     """The pinned reference build that later runs are measured beside."""
+    pin: str | None = None
+    """How that build is made again anywhere, such as `torch==2.13.0 torchvision==0.28.0`."""
     torch: str | None = None
     """Version of torch in that build."""
     date: str | None = None
@@ -166,6 +169,13 @@ def parse(text: str, name: str) -> Reference:
     if not reference.tests:
         raise UserError(f"{name}: holds no test; give a reference that `torchwarden reference update` wrote.")
     return reference
+
+
+def is_pinned(run: RunHeader, stored: Header | None) -> bool:
+    """Whether a run's base is the very build that the norms were taken of."""
+    pin = stored.pin if stored is not None else None
+    base = next((build for build in run.builds if build.name == run.plan.base), None)
+    return bool(pin) and base is not None and base.specification == pin
 
 
 def norms(reference: Reference) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot import ledger as ledgers
 from bot import reference as references
 from bot import verdict as verdicts
 from bot.judge import judge
@@ -34,10 +35,11 @@ def judge_files(
     policy: Policy | None = None,
     reference: pathlib.Path | None = None,
     confirmations: Sequence[pathlib.Path] = (),
+    ledger: pathlib.Path | None = None,
 ) -> Verdict:
     """The verdict on a run file, or on all shards of a run, with its inputs named.
 
-    `confirmations` are the files of a second run.
+    `confirmations` are the files of a second run, `ledger` that of accepted changes.
 
     Raises UserError for files that cannot be read or do not belong together.
     """
@@ -46,14 +48,20 @@ def judge_files(
     if reference is not None:
         inputs.append(input_of(reference, "reference"))
         norms = references.load(reference)
+    accepted = None
+    if ledger is not None:
+        inputs.append(input_of(ledger, "ledger"))
+        accepted = ledgers.load(ledger)
     second = None
     if confirmations:
         inputs += [input_of(path, "confirmation") for path in confirmations]
         second = records.join(confirmations)
-    return judge(records.join(runs), policy=policy, reference=norms, confirmation=second, inputs=inputs)
+    return judge(
+        records.join(runs), policy=policy, reference=norms, confirmation=second, ledger=accepted, inputs=inputs
+    )
 
 
-def input_of(path: pathlib.Path, kind: Literal["run", "reference", "confirmation"]) -> Input:
+def input_of(path: pathlib.Path, kind: Literal["run", "reference", "confirmation", "ledger"]) -> Input:
     """A file as a verdict names it. Raises UserError when it cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -76,13 +84,15 @@ def verify(path: pathlib.Path, folders: Sequence[pathlib.Path] = ()) -> Verdict:
     found = [(one, _find(one, path, [path.parent, *folders])) for one in claimed.inputs]
     runs = [place for one, place in found if one.kind == "run"]
     norms = [place for one, place in found if one.kind == "reference"]
-    if not runs or len(norms) > 1:
+    accepted = [place for one, place in found if one.kind == "ledger"]
+    if not runs or len(norms) > 1 or len(accepted) > 1:
         raise UserError(f"{path} does not name the files it was derived from; judge the run again with --out")
     derived = judge_files(
         runs,
         policy=claimed.policy,
         reference=norms[0] if norms else None,
         confirmations=[place for one, place in found if one.kind == "confirmation"],
+        ledger=accepted[0] if accepted else None,
     )
     for place, ours, theirs in _differences(msgspec.to_builtins(derived), msgspec.to_builtins(claimed), ""):
         hint = f" (it was written by version {claimed.tool_version}, this is {__version__})"

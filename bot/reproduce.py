@@ -93,8 +93,7 @@ def _build(header: Header, name: str, option: str) -> str:
     if build is None:
         return _CURRENT
     # A wheel's path means nothing elsewhere.
-    portable = buildspec.kind_of(build.specification) in ("requirement", "nightly", "git")
-    return build.specification if portable else f"torch=={build.torch_version}"
+    return build.specification if buildspec.is_portable(build.specification) else f"torch=={build.torch_version}"
 
 
 def _asked(line: str, option: str) -> str | None:

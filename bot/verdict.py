@@ -16,10 +16,14 @@ from harness.records import Build, Health, Machine, Plan
 
 SCHEMA_VERSION = 1
 
-Outcome = Literal["regressed", "improved", "unchanged", "inconclusive", "new", "missing", "failed"]
-OUTCOMES: tuple[Outcome, ...] = ("regressed", "improved", "unchanged", "inconclusive", "new", "missing", "failed")
+Outcome = Literal["regressed", "improved", "unchanged", "inconclusive", "accepted", "new", "missing", "failed"]
+OUTCOMES: tuple[Outcome, ...] = (
+    *("regressed", "improved", "unchanged", "inconclusive"),
+    "accepted",
+    *("new", "missing", "failed"),
+)
 
-EXIT_CODES: dict[Outcome, int] = {"unchanged": 0, "improved": 0, "regressed": 1, "inconclusive": 3}
+EXIT_CODES: dict[Outcome, int] = {"unchanged": 0, "improved": 0, "accepted": 0, "regressed": 1, "inconclusive": 3}
 """Exit code of `judge` and `bench` for the outcome of a whole verdict."""
 
 
@@ -41,7 +45,7 @@ class Input(Part, frozen=True, kw_only=True):
     """A file the verdict was derived from: its base name, what it is, and the SHA-256 of its bytes."""
 
     name: str
-    kind: Literal["run", "reference", "confirmation"]
+    kind: Literal["run", "reference", "confirmation", "ledger"]
     sha256: str
 
 

@@ -61,6 +61,11 @@ def parse(specification: str, default_name: str) -> Specification:
     return Specification(name, kind_of(text), _day(text) if text.startswith("nightly") else text)
 
 
+def is_portable(text: str) -> bool:
+    """Whether a specification means the same on another machine, as far as packages and commits can be had there."""
+    return kind_of(text) in ("requirement", "nightly", "git")
+
+
 def kind_of(text: str) -> Kind:
     """What kind of build a text without a name stands for; anything that is nothing else is a path."""
     if text == CURRENT:

@@ -172,6 +172,8 @@ class Header(Record, frozen=True, kw_only=True, tag="header", tag_field="record"
     builds: tuple[Build, ...]
     plan: Plan
     command: str = ""
+    notes: tuple[str, ...] = ()
+    """What must be said beside the figures of this run, in whole sentences."""
 
 
 class Launch(Record, frozen=True, kw_only=True):

@@ -40,8 +40,8 @@ class Observer(interleave.Observer, Protocol):
 class Session:
     """All that a run needs: its plan, the groups of it, the builds, the machine and where temporary files may go.
 
-    `environment` is what the builds' processes inherit; `command` is kept in the header for people; `path` holds
-    folders in which a user's own backend may lie.
+    `environment` is what the builds' processes inherit; `command` and `notes` are kept in the header for people; `path`
+    holds folders in which a user's own backend may lie.
     """
 
     plan: records.Plan
@@ -52,6 +52,7 @@ class Session:
     folder: pathlib.Path
     command: str = ""
     path: tuple[pathlib.Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def new_header(session: Session) -> records.Header:
@@ -66,6 +67,7 @@ def new_header(session: Session) -> records.Header:
         builds=tuple(session.builds),
         plan=session.plan,
         command=session.command,
+        notes=session.notes,
     )
 
 

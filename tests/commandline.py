@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = (
     *("list", "run", "judge", "report", "bench", "calibrate", "compare", "score", "export", "import", "schema"),
     "reference",
+    "nightly",
     "profile",
     "validate",
 )

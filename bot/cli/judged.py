@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
+from bot import ledger as ledgers
 from bot import replay
 from bot.cli import quantities
 from bot.cli.options import Judging
@@ -31,13 +32,23 @@ def judge(
     threshold: str | None,
     confirmations: Sequence[pathlib.Path] = (),
 ) -> Verdict:
-    """The verdict on run files. Without `threshold` the one holds that the run was measured for. Raises UserError."""
+    """The verdict on run files. Without `threshold` the one holds that the run was measured for. Raises UserError.
+
+    The ledger that lies beside the reference counts, where there is one.
+    """
     policy_of(judging, Policy().threshold)
     if threshold is not None:
         limit = quantities.percentage(threshold, "--threshold")
     else:
         limit = _header(runs[0]).plan.threshold
-    return replay.judge_files(runs, policy=policy_of(judging, limit), reference=reference, confirmations=confirmations)
+    ledger = None if reference is None else ledgers.beside(reference)
+    return replay.judge_files(
+        runs,
+        policy=policy_of(judging, limit),
+        reference=reference,
+        confirmations=confirmations,
+        ledger=ledger if ledger is not None and ledger.exists() else None,
+    )
 
 
 def _header(path: pathlib.Path) -> records.Header:

@@ -171,6 +171,24 @@ class Judging:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Concluding:
+    """What follows the measuring."""
+
+    confirm: Annotated[
+        bool, typer.Option("--confirm/--no-confirm", help="Measure suspect tests again before they are signals.")
+    ] = True
+    confirm_budget: Annotated[
+        str | None, typer.Option("--confirm-budget", metavar="TIME", help="Most time per test then (default: 3x).")
+    ] = None
+    out_dir: Annotated[
+        pathlib.Path,
+        typer.Option(
+            "--out-dir", metavar="DIR", help="Folder for the run (a fresh name each time), verdict and reports."
+        ),
+    ] = pathlib.Path("out")
+
+
 def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with every parameter that is a dataclass replaced by that class's fields, as typer wants them."""
     hints = get_type_hints(command, include_extras=True)

@@ -5,6 +5,7 @@ Promises one clear sentence for anything else. Durations come out in seconds, pe
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import math
 import re
@@ -78,3 +79,13 @@ def known(value: str, choices: Iterable[str], word: str) -> str:
         near = difflib.get_close_matches(value, every, 3) or every
         raise UserError(f"there is no {word} {value!r}; choose {', '.join(near)}")
     return value
+
+
+def day(text: str, option: str) -> datetime.date:
+    """A day written as 2027-01-31. Raises UserError."""
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{option} {text!r} is not a day; write it as 2027-01-31") from None

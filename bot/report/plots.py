@@ -46,6 +46,7 @@ _SHAPES: dict[Outcome, tuple[str, str]] = {
     "unchanged": ("circle", "unchanged"),
     "new": ("circle", "unchanged"),
     "missing": ("circle", "unchanged"),
+    "accepted": ("circle", "unchanged"),
     "failed": ("circle", "unchanged"),
 }
 

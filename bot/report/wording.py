@@ -41,6 +41,7 @@ WORDS: dict[Outcome, Word] = {
     "missing": Word("⚫", "missing", "∅", "bold"),
     "inconclusive": Word("🟠", "undecided", "◆", "yellow"),
     "improved": Word("🔵", "faster", "▼", "bold blue"),
+    "accepted": Word("🟣", "accepted", "▽", "magenta"),
     "new": Word("⚪", "new", "+", "dim"),
     "unchanged": Word("🟢", "unchanged", "●", "green"),
 }

@@ -10,7 +10,7 @@ import typer
 from bot.cli import destinations
 
 if TYPE_CHECKING:
-    from bot.reference import Header
+    from bot.reference import Header, Reference
     from harness.records import Run
 
 app = typer.Typer(
@@ -48,6 +48,12 @@ def update(
     lane: Annotated[
         str | None, typer.Option("--lane", metavar="BUILD", help="Build whose figures to take (default: the head).")
     ] = None,
+    pin: Annotated[
+        str | None,
+        typer.Option(
+            "--pin", metavar="BUILD", help="How the build is made again, for `torchwarden nightly` (default: as named)."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference and write nothing.")] = False,
 ) -> None:
     """Take norms from a run into a reference, printing the difference.
@@ -57,8 +63,10 @@ def update(
     """
     from bot import comparison
     from bot import reference as references
-    from harness import records
+    from harness import buildspec, records
 
+    if pin is not None:
+        buildspec.parse(pin, "pinned")
     if not dry_run:
         destinations.check(reference)
     run = records.join(runs)
@@ -67,11 +75,55 @@ def update(
     measured = [one for one in comparison.measured(run) if one.status != "skip"]
     entries = references.entries_from_measured(measured)
     old = references.read_text(reference) if reference.exists() else None
-    new = references.updated_text(old, entries, _header(run), str(reference))
+    new = references.updated_text(old, entries, _header(run, pin), str(reference))
     difference = references.diff_text(old or "", new, reference.name)
     print(difference or f"{reference} holds these norms already", end="" if difference else "\n")
+    if dry_run or new == old:
+        return
+    if old is not None:
+        _note_moves(reference, references.parse(old, str(reference)), references.parse(new, str(reference)), run)
+    destinations.write(reference, new)
+
+
+@app.command()
+def accept(
+    test: Annotated[str, typer.Argument(metavar="TEST", help="A test's name, or all: every signal of the verdict.")],
+    verdict: Annotated[
+        pathlib.Path, typer.Option("--verdict", metavar="FILE", help="The verdict that shows the change.")
+    ],
+    reference: Annotated[
+        pathlib.Path, typer.Option("--reference", metavar="YAML", help="The reference whose ledger is added to.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is accepted.")],
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="DAY", help="Last day on which it holds (default: for good)."),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who accepts it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference and write nothing.")] = False,
+) -> None:
+    """Accept a change: it is shown from now on and raises nothing, until it grows or its time is over.
+
+    Adds an entry to the ledger beside the reference (`a100.yaml` has `a100.accepted.yaml`), printing the difference.
+    """
+    from bot import ledger as ledgers
+    from bot import reference as references
+    from bot import verdict as verdicts
+    from bot.cli import quantities
+
+    ends = None if until is None else quantities.day(until, "--until")
+    found = verdicts.read(verdict)
+    references.load(reference)
+    place = ledgers.beside(reference)
+    if not dry_run:
+        destinations.check(place)
+    items = ledgers.accepting(found, test, reason=reason, by=by, until=ends)
+    old = references.read_text(place) if place.exists() else None
+    new = ledgers.added(old, items, str(place))
+    difference = references.diff_text(old or "", new, place.name)
+    print(difference or f"{place} holds this already", end="" if difference else "\n")
     if not dry_run and new != old:
-        destinations.write(reference, new)
+        destinations.write(place, new)
 
 
 @app.command()
@@ -91,6 +143,18 @@ def diff(
         print(f"{change.kind:<7}  {change.test}  {times}{amount}")
     if not changes:
         print("no difference")
+
+
+def _note_moves(path: pathlib.Path, old: Reference, new: Reference, run: Run) -> None:
+    """Put into the ledger by how much norms have moved, before they do."""
+    from bot import ledger as ledgers
+    from bot import reference as references
+
+    place = ledgers.beside(path)
+    text = references.read_text(place) if place.exists() else None
+    added = ledgers.added(text, ledgers.moves(old, new, run.header), str(place))
+    if added != text:
+        destinations.write(place, added)
 
 
 def _on_lane(run: Run, build: str | None, path: pathlib.Path) -> Run:
@@ -119,8 +183,9 @@ def _refuse_incomplete(run: Run, path: pathlib.Path) -> None:
         )
 
 
-def _header(run: Run) -> Header:
+def _header(run: Run, pin: str | None) -> Header:
     from bot.reference import Header
+    from harness import buildspec
 
     plan, machine = run.header.plan, run.header.machine
     build = next((one for one in run.header.builds if one.name == plan.head), None)
@@ -128,6 +193,7 @@ def _header(run: Run) -> Header:
         machine=machine.name,
         fingerprint=machine.fingerprint,
         build=plan.head,
+        pin=pin or (build.specification if build and buildspec.is_portable(build.specification) else None),
         torch=build.torch_version if build else None,
         date=run.header.started,
         run_id=run.header.run,
