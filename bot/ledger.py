@@ -303,7 +303,7 @@ def told_by(
 ) -> TestVerdict:
     """An entry after the ledger has been asked about its test.
 
-    A signal that is no further from what was accepted than a change that does not matter becomes `accepted`. A test
+    A signal that goes no further than what was accepted and a change that does not matter becomes `accepted`. A test
     that is no signal by itself regresses when it has crept beyond its threshold since the oldest reference, with
     evidence as strict as for a confirmed signal.
     """
@@ -314,7 +314,9 @@ def told_by(
     if items and entry.outcome in ("regressed", "improved"):
         rest = less(compared, level)
         told = "; ".join(_told(item) for item in items)
-        if abs(rest.change) < entry.threshold:
+        # Less of what was accepted is no surprise; more of it is.
+        further = rest.change if level > 0 else -rest.change
+        if entry.change * level > 0 and further < entry.threshold:
             return msgspec.structs.replace(entry, outcome="accepted", reason=f"accepted: {told}")
         beyond = f"beyond what was accepted ({told}): another {numbers.change(rest.change, rest.low, rest.high)}"
         return msgspec.structs.replace(entry, reason="; ".join(part for part in (entry.reason, beyond) if part))

@@ -24,6 +24,7 @@ from bot.cli.commands import (
     run,
     schema,
     score,
+    swap,
     validate,
 )
 
@@ -58,6 +59,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "compilers": compilers.compilers,
     "profile": profile.profile,
     "validate": validate.validate,
+    "swap": swap.swap,
     "compare": compare.compare,
     "score": score.score,
     "export": export.export,

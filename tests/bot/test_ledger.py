@@ -70,6 +70,10 @@ def test_what_goes_beyond_is_raised() -> None:
     assert found.outcome == "regressed"
 
 
+def test_less_than_was_accepted_is_accepted() -> None:
+    assert entry(judged(Case(A, ratio=1.12), items=(item(A, 0.6),))).outcome == "accepted"
+
+
 def test_an_acceptance_of_one_direction_does_not_hold_for_the_other() -> None:
     assert entry(judged(Case(A, ratio=1 / 1.12), items=(item(A, 0.12),))).outcome == "improved"
 
