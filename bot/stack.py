@@ -58,25 +58,6 @@ def mixed(base: Build, head: Build) -> str:
     if not found.torch or not found.others:
         only = "only in torch" if found.torch else "only in packages beside torch" if found.others else "in no package"
         raise UserError(f"base and head differ {only}, so there is nothing to take apart")
-    torch = {name: versions for name, versions in differing.items() if _TORCH.fullmatch(name)}
-    others = {name: versions for name, versions in differing.items() if name not in torch}
-    return Parts(torch, others, base.environment != head.environment)
-
-
-def mixed(base: Build, head: Build) -> str:
-    """Requirements of a build with the head's torch and the base's other packages.
-
-    Raises UserError where the builds do not differ in both, or in more than packages: then there is nothing to mix.
-    """
-    found = parts(base, head)
-    if base.python_version != head.python_version:
-        raise UserError(
-            f"base and head run different Pythons ({base.python_version}, {head.python_version}), whose packages "
-            "cannot be mixed; make both with the same one"
-        )
-    if not found.torch or not found.others:
-        what = "torch" if found.torch else "packages beside torch" if found.others else "no package"
-        raise UserError(f"base and head differ in {what} alone, so there is nothing to take apart")
     torch = {name: version for name, version in _packages(head).items() if _TORCH.fullmatch(name)}
     others = {name: version for name, version in _packages(base).items() if not _TORCH.fullmatch(name)}
     # What torch brings of its own accord (CUDA's libraries, its compiler) follows it without being named.
