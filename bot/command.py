@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from harness.errors import UserError
 from harness.testname import is_test_name, quoted
 
 WORD = "/perf"
@@ -384,6 +385,24 @@ def only(filter: str) -> str:
     return "|".join(alternatives)
 
 
+def argument(verb: str, key: str, text: str) -> Any:
+    """The value of one argument of a command, as it is in its dataclass. Raises UserError for what a comment may not
+    hold either.
+    """
+    kind = next(one.kind for one in GRAMMAR[verb].arguments if one.key == key)
+    try:
+        if len(text) > kind.longest:
+            raise ValueError
+        return kind.read(text)
+    except ValueError:
+        raise UserError(f"{key} is {quoted(text)}; write {kind.wanted}") from None
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` may name a commit, a branch or a tag: a part of git's own rules that needs no quoting."""
+    return len(text) <= _REFERENCE.longest and re.fullmatch(_REF, text, re.ASCII) is not None
+
+
 class _Refused(Exception):
     """A refusal on its way out of the parser."""
 
@@ -404,7 +423,7 @@ _BLOCKS = {"<!--": "-->", "<pre": "</pre>", "<script": "</script>", "<style": "<
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a comment that GitHub shows as text: not those in fences and in blocks of HTML that hide or quote."""
+    """The lines of a comment that GitHub shows as text: not those in fences and in HTML that hides or quotes."""
     fence, closing = "", ""
     for line in text.split("\n"):
         line = line.removesuffix("\r")
