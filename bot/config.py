@@ -175,6 +175,9 @@ class Machine(Part, frozen=True, kw_only=True):
     precision: Annotated[Percentage, _meta("Half-width of the interval at which a test is measured well enough.")] = (
         "1%"
     )
+    nurseries: Annotated[
+        int, _meta("Preloaded processes per build, which launches are forked from in turn.", ge=1, le=64)
+    ] = 6
     shards: Annotated[int, _meta("Runners among which the tests of a suite are divided.", ge=1, le=256)] = 1
     container: Annotated[Image | None, _meta("Image of the container that the job runs in.")] = None
     environment: Annotated[

@@ -43,6 +43,9 @@ OPEN_TO_ALL = (Help, Status)
 NEEDS_PULL = (Run, Rerun, Accept)
 """Commands about a commit, which only a pull request has."""
 
+OF_THE_HEAD = (*NEEDS_PULL, Bisect)
+"""Commands that hold for the head commit of a pull request where they stand on one."""
+
 _SHA = re.compile(r"[0-9a-f]{40}")
 _Login = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}(?:\[bot\])?$")]
 
@@ -249,6 +252,8 @@ def decide(
         return Asked(command)
     if pull is not None and (problem := _unfit(command, event, config, permission, pull)):
         return _refused(login, problem)
+    if _may_be_foreign(command) and (problem := _forks(config, permission)):
+        return _refused(login, f"{problem} The commit that is named may be one; name a branch or a tag instead.")
     if isinstance(command, Accept | Ignore):
         if command.until is not None and command.until < event.comment.created_at.date():
             return _refused(login, f"{command.until} is past already; name a day to come.")
@@ -281,22 +286,33 @@ def _unfit(command: Command, event: Event, config: Config, permission: str, pull
     """Why a command cannot be carried out on this pull request now, as a sentence of Markdown; "" where it can."""
     if not _SHA.fullmatch(pull.head):
         return "the head of this pull request is not known; please try again."
-    if not isinstance(command, NEEDS_PULL):
+    if not isinstance(command, OF_THE_HEAD):
         return ""
-    if not pull.open:
+    if not pull.open and isinstance(command, NEEDS_PULL):
         return "this pull request is closed; reopen it, or name what to measure with `/perf compare`."
-    # A clock tells seconds; a push within the second of the comment is taken for one before it only if not later.
+    # The server's clock tells whole seconds here; a push within that of the comment was most likely seen.
     if pull.pushed is not None and pull.pushed > event.comment.created_at:
         return (
             f"a push came after this command, so it is void: the head is {code(pull.head[:10])} now. "
             "Look at it, and give the command again."
         )
     foreign = pull.head_repository.lower() != event.repository.full_name.lower()
+    return _forks(config, permission) if foreign and not isinstance(command, Accept) else ""
+
+
+def _forks(config: Config, permission: str) -> str:
+    """Why someone may not have a commit of a fork measured, as a sentence; "" for who may."""
     needed = config.permissions.forks
-    if foreign and isinstance(command, Run | Rerun) and not (needed != "nobody" and _at_least(permission, needed)):
-        who = "nobody may" if needed == "nobody" else f"only who has the right to {needed} may"
-        return f"{who} have a commit of a fork measured here (`permissions.forks`), for that runs its code."
-    return ""
+    if needed != "nobody" and _at_least(permission, needed):
+        return ""
+    who = "nobody may" if needed == "nobody" else f"only who has the right to {needed} may"
+    return f"{who} have a commit of a fork measured here (`permissions.forks`), for that runs its code."
+
+
+def _may_be_foreign(command: Command) -> bool:
+    """Whether a command names a commit that may be a fork's: GitHub serves those by hash and below refs/pull too."""
+    named = (getattr(command, key, "") for key in ("base", "a", "b", "good", "bad"))
+    return any(re.fullmatch(r"[0-9A-Fa-f]{4,40}", text) or text.startswith(("refs/", "pull/")) for text in named)
 
 
 def _inputs(command: Command, event: Event, pull: PullRequest | None) -> dict[str, str]:

@@ -161,6 +161,7 @@ def run_arguments(
         ("--cpus", machine.cpus),
         ("--cpu-preset", machine.cpu_preset),
         ("--allocator", machine.allocator),
+        ("--nurseries", _number(machine.nurseries)),
         ("--budget", f"{budget:g}s"),
         ("--precision", machine.precision),
         ("--threshold", config.policy.threshold),

@@ -120,14 +120,10 @@ class _Reader:
     def _whole(self, kind: inspect.IntType, node: Node, path: str, said: Mapping[str, Any]) -> int:
         scalar = self._scalar(node, path)
         number = int(scalar.text) if scalar.plain and re.fullmatch(r"-?[0-9]{1,9}", scalar.text) else None
-        least, most = kind.ge, kind.le
-        if number is None or (least is not None and number < least) or (most is not None and number > most):
-            limits = " ".join(
-                word
-                for word, limit in ((f"of at least {least}", least), (f"of at most {most}", most))
-                if limit is not None
-            )
-            raise self.refuse(node.line, f"{path} is {quoted(scalar.text)}; write a whole number {limits}".rstrip())
+        least, most = kind.ge or 0, kind.le
+        if number is None or number < least or (most is not None and number > most):
+            limits = f" of at least {least}" if most is None else f" from {least} to {most}"
+            raise self.refuse(node.line, f"{path} is {quoted(scalar.text)}; write a whole number{limits}")
         return number
 
     def _truth(self, kind: inspect.BoolType, node: Node, path: str, said: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import pathlib
 import re
 import time
 from typing import Any
@@ -235,6 +236,10 @@ def test_the_help_names_every_command_and_argument() -> None:
             assert f"| `{argument.key}` |" in text
 
 
+def test_the_documentation_has_the_help() -> None:
+    assert help_text() in (pathlib.Path(__file__).parents[2] / "docs" / "config.md").read_text()
+
+
 def test_usage_says_what_is_needed() -> None:
     assert usage("accept") == "/perf accept TEST reason=... [until=...]"
     assert usage("run") == "/perf run [SUITES] [FILTER] [lanes=...] [device=...] [base=...]"
@@ -264,9 +269,9 @@ def test_a_filter_selects_as_in_a_shell(filter: str, name: str, found: bool) -> 
 def test_the_worst_filter_is_still_quick() -> None:
     pattern = only(",".join(["a*a*a*b"] * 20))
     began = time.process_time()
-    re.search(pattern, "a" * 200)
+    re.search(pattern, "a" * 80)
     # Far from exact: without the limit on stars this takes for ever.
-    assert time.process_time() - began < 30
+    assert time.process_time() - began < 10
 
 
 NAMES = st.from_regex(NAME, fullmatch=True)
