@@ -320,12 +320,6 @@ def rules(config: Config) -> tuple[owners.Rule, ...]:
     return tuple(owners.Rule(one.match, one.owners) for one in config.owners)
 
 
-def threshold(config: Config, test: str, suite: str = "") -> float:
-    """Change of a test that is a signal, as a fraction."""
-    matching = [limit for pattern, limit in config.policy.tests.items() if owners.matches(pattern, test, suite)]
-    return quantities.percentage([config.policy.threshold, *matching][-1], "threshold")
-
-
 def modes(suite: Suite) -> tuple[str, ...]:
     """Every mode of a suite in every precision; one that names its precision is left as it is."""
     found = (

@@ -164,7 +164,7 @@ def run_arguments(
         ("--nurseries", _number(machine.nurseries)),
         ("--budget", f"{budget:g}s"),
         ("--precision", machine.precision),
-        ("--threshold", config.policy.threshold),
+        ("--threshold", _least_threshold(config)),
         ("--machine-name", job.machine),
     ]
     flags = ["--accuracy"] if suite.accuracy else []
@@ -177,6 +177,7 @@ def judge_arguments(config: Config, reference: str | None = None) -> list[str]:
     named = ["--reference", reference] if reference is not None else []
     return [
         *("--policy", policy.rule, "--threshold", policy.threshold),
+        *(word for pattern, limit in policy.tests.items() for word in ("--threshold-of", f"{pattern}={limit}")),
         *("--score-threshold", policy.score_threshold, "--fdr", policy.false_discovery_rate),
         *named,
     ]
@@ -247,6 +248,14 @@ def _with_commits(build: str, commits: Commits) -> str:
             raise UserError(f"{quoted(commit)} is not a commit, a branch or a tag; name one with --{word}")
         build = build.replace(place, commit)
     return build
+
+
+def _least_threshold(config: Config) -> str:
+    """The threshold to measure for: a test whose own is lower must be measured until that is decided too."""
+    return min(
+        (config.policy.threshold, *config.policy.tests.values()),
+        key=lambda limit: quantities.percentage(limit, "threshold"),
+    )
 
 
 def _number(value: int | None) -> str | None:

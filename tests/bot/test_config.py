@@ -255,18 +255,6 @@ def _keys(value: Any) -> set[str]:
     return {key for one in value for key in _keys(one)} if isinstance(value, list) else set()
 
 
-@pytest.mark.parametrize(
-    ("test", "suite", "threshold"),
-    [
-        ("test_eval[dcgan-cpu-eager]", "", 0.07),
-        ("test_train[dcgan-cpu-eager]", "", 0.10),
-        ("test_train[dcgan-cpu-eager]", "torchbench", 0.15),
-    ],
-)
-def test_the_last_threshold_that_matches_counts(test: str, suite: str, threshold: float) -> None:
-    assert config.threshold(parse(FULL), test, suite) == pytest.approx(threshold)
-
-
 @pytest.mark.parametrize("text", [SMALL, FULL])
 def test_the_schema_takes_what_is_read(text: str) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)

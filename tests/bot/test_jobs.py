@@ -108,6 +108,13 @@ def test_the_arguments_of_judge_are_taken(extra: list[str], tmp_path: Any, capsy
     assert "no.jsonl" in capsys.readouterr().err
 
 
+def test_a_lower_threshold_of_a_test_is_measured_for() -> None:
+    config = parse(FULL.replace('"test_train[*]": 10%', '"test_train[*]": 2.5%'))
+    arguments = jobs.run_arguments(config, Job("gpu", "torchbench"), commits=COMMITS)
+    assert options_of([*arguments, "--out", "x"])["threshold"] == "2.5%"
+    assert "test_train[*]=2.5%" in jobs.judge_arguments(config)
+
+
 def test_a_total_budget_is_divided() -> None:
     machine = parse(FULL).machines["hosted"]
     assert jobs.seconds_per_test(machine, None) == 30
