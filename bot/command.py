@@ -35,8 +35,8 @@ MOST_NAMES = 20
 MOST_STARS = 3
 """Most stars in one pattern of a filter: each one more makes the search of a long name slower by its length."""
 
-NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
-"""Names of suites and machines."""
+NAME = r"(?=.{1,28}$)[a-z0-9]+(?:[_-][a-z0-9]+)*"
+"""Names of suites and machines: two of them together still name a check and a comment."""
 
 FILTER = r"[A-Za-z0-9_.\[\]*?+-]+"
 """One pattern of a filter."""

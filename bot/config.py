@@ -33,7 +33,10 @@ MAX_BYTES = 2**20
 BASE, HEAD = "{base}", "{head}"
 """What stands in a build for the commit to compare with and for the one that is judged."""
 
-_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+LONGEST_NAME = 28
+"""Two names together, a suite's and a machine's, name a check and a comment."""
+
+_NAME = r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$"
 _LOGIN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,58}[A-Za-z0-9])?$"
 _RELATIVE = r"(?!.*(?:^|/)\.\.?(?:/|$))(?!.*//)[A-Za-z0-9._][A-Za-z0-9._/-]*"
 _REFERENCE = r"(?!.*(?:\.\.|//|/\.|\./|\.lock(?:/|$)|[./]$))[A-Za-z0-9][A-Za-z0-9._/-]*"
@@ -47,7 +50,9 @@ def _pattern(pattern: str, wanted: str, longest: int, **more: Any) -> Meta:
     return Meta(pattern=pattern, max_length=longest, extra={"wanted": wanted, **more})
 
 
-Name = Annotated[str, _pattern(_NAME, "a name of small letters, digits, hyphens and underscores", 64)]
+Name = Annotated[
+    str, _pattern(_NAME, f"at most {LONGEST_NAME} small letters, digits and single - and _ in between", LONGEST_NAME)
+]
 Mode = Annotated[
     str,
     _pattern(r"^[A-Za-z_][A-Za-z0-9_.]*(?::[A-Za-z_][A-Za-z0-9_]*)?$", "a mode such as eager or inductor", 200),

@@ -252,8 +252,6 @@ def decide(
         return Asked(command)
     if pull is not None and (problem := _unfit(command, event, config, permission, pull)):
         return _refused(login, problem)
-    if _may_be_foreign(command) and (problem := _forks(config, permission)):
-        return _refused(login, f"{problem} The commit that is named may be one; name a branch or a tag instead.")
     if isinstance(command, Accept | Ignore):
         if command.until is not None and command.until < event.comment.created_at.date():
             return _refused(login, f"{command.until} is past already; name a day to come.")
@@ -262,6 +260,8 @@ def decide(
     if isinstance(command, Rerun):
         repeated = commands.parse(last) if last is not None else Run()
         measured = repeated if isinstance(repeated, Run) else Run()
+    if _may_be_foreign(measured) and (problem := _forks(config, permission)):
+        return _refused(login, f"{problem} The commit that is named may be one; name a branch or a tag instead.")
     if isinstance(measured, Run | Compare):
         try:
             jobs.jobs(config, "pull-request", selection(measured))

@@ -33,8 +33,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of what it leaves behind; safe as a name of a file or an artifact."""
-        return f"run-{self.machine}-{self.suite}-{self.number}"
+        """The name of what it leaves behind; safe as a name of a file or an artifact, and no other job's."""
+        return f"run.{self.machine}.{self.suite}.{self.number}"
 
     @property
     def shard(self) -> str:
@@ -113,7 +113,7 @@ def reports(config: Config, found: Iterable[Job]) -> dict[str, list[dict[str, st
     return {
         "include": [
             {
-                "name": f"{machine}-{suite}",
+                "name": f"{machine}.{suite}",
                 "machine": machine,
                 "suite": suite,
                 "comment": config.comment,

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-from bot import config
+from bot import command, config
 from harness import benchmark
 from harness.errors import UserError
 from harness.testname import quoted
@@ -31,7 +31,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 """What a suite imports, so that a build of a repository which brings only itself can run it."""
 
-_MACHINE = re.compile(r"([a-z0-9][a-z0-9_-]{0,63})=([A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*)(?::(cpu|cuda))?")
+_MACHINE = re.compile(r"([a-z0-9_-]+)=([A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*)(?::(cpu|cuda))?")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def config_text(answers: Answers) -> str:
 
 def _suite(suite: str) -> list[str]:
     name = benchmark.suite_name(suite)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) or not re.fullmatch(r"[A-Za-z0-9._/-]+", suite):
+    if not re.fullmatch(command.NAME, name) or not re.fullmatch(r"[A-Za-z0-9._/-]+", suite):
         raise UserError(
             f"{quoted(suite)} cannot be a suite; name a built-in one ({', '.join(benchmark.BUILTIN_SUITES)}), or a "
             "file of yours such as benchmarks/my_suite.py, in small letters"

@@ -140,7 +140,9 @@ REFUSED: list[tuple[str, str]] = [
     (with_line(SMALL, "smoke: {}", "smoke: {machines: [hostd]}"), "there is no machine 'hostd'; choose hosted"),
     (with_line(SMALL, "smoke: {}", "smoke: [a]"), "suites.smoke is not a mapping"),
     (with_line(SMALL, "smoke: {}", "smok: {}"), "3: suites.smok is not a built-in suite (smoke, torchbench"),
-    (with_line(SMALL, "smoke: {}", "Smoke: {}"), "a name in suites is 'Smoke'; write a name of small letters"),
+    (with_line(SMALL, "smoke: {}", "Smoke: {}"), "a name in suites is 'Smoke'; write at most 28 small letters"),
+    (with_line(SMALL, "hosted:", "a--b:"), "a name in machines is 'a--b'"),
+    (with_line(SMALL, "hosted:", f"{'a' * 29}:"), "write at most 28 small letters"),
     (
         with_line(SMALL, "smoke: {}", "my: {file: ../my.py}"),
         "suites.my.file is '../my.py'; write a Python file in this",

@@ -222,6 +222,9 @@ def test_a_commit_that_is_named_may_be_a_forks(body: str) -> None:
     for text, level in ((f"{{allow: [{login}]}}", "read"), ("{forks: admin}", "write"), ("{forks: nobody}", "admin")):
         found = decided(body, f"{SMALL}permissions: {text}\n", repository=Fetched(level=level))
         assert isinstance(found, Refused) and "permissions.forks" in found.reply
+        if body.startswith("/perf run"):
+            again = Fetched(level=level, last=body)
+            assert isinstance(decided("/perf rerun", f"{SMALL}permissions: {text}\n", repository=again), Refused)
     assert isinstance(decided(body), Dispatched)
     allowed = f"{SMALL}permissions: {{allow: [{login}]}}\n"
     assert isinstance(decided("/perf run base=main", allowed, repository=Fetched(level="read")), Dispatched)

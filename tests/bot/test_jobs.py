@@ -38,6 +38,7 @@ def test_jobs_are_suites_on_machines_in_shards() -> None:
     assert Job("gpu", "torchbench", 1, 1) in jobs.jobs(config, "nightly")
     assert jobs.jobs(config, "pull-request", Wanted(suites=("torchbench",))) == (Job("gpu", "torchbench"),)
     assert {job.machine for job in jobs.jobs(config, "nightly", Wanted(device="cpu"))} == {"hosted"}
+    assert Job("a-b", "c").name != Job("a", "b-c").name
     assert len({job.name for job in jobs.jobs(config, "nightly")}) == 11
 
 
@@ -175,7 +176,7 @@ def test_the_matrices_hold_what_a_workflow_needs() -> None:
     entries = jobs.matrix(config, found)["include"]
     assert len(entries) == len(found) <= 256
     assert entries[0] == {
-        "name": "run-hosted-timm-1",
+        "name": "run.hosted.timm.1",
         "machine": "hosted",
         "suite": "timm",
         "shard": "1/4",
@@ -183,7 +184,7 @@ def test_the_matrices_hold_what_a_workflow_needs() -> None:
         "container": "",
     }
     assert jobs.reports(config, found)["include"][1] == {
-        "name": "gpu-timm",
+        "name": "gpu.timm",
         "machine": "gpu",
         "suite": "timm",
         "comment": "on-change",

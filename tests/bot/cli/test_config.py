@@ -139,8 +139,8 @@ def test_the_matrix_is_two_outputs_of_a_step(tmp_path: pathlib.Path) -> None:
     done = torchwarden("config", "matrix", "--suites", "timm", "--filter", "", "--device", "", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     outputs = dict(line.split("=", 1) for line in done.stdout.splitlines())
-    assert [one["name"] for one in json.loads(outputs["jobs"])["include"]] == ["run-hosted-timm-1"]
-    assert [one["name"] for one in json.loads(outputs["reports"])["include"]] == ["hosted-timm"]
+    assert [one["name"] for one in json.loads(outputs["jobs"])["include"]] == ["run.hosted.timm.1"]
+    assert [one["name"] for one in json.loads(outputs["reports"])["include"]] == ["hosted.timm"]
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ def test_a_suite_is_measured_and_judged_as_configured(tmp_path: pathlib.Path) ->
     )
     path.write_text(text.replace("[eval, train]", "[eval]") + "# the end\n")
     runs = tmp_path / "runs"
-    (runs / "run-here-my_suite-1").mkdir(parents=True)
+    (runs / "run.here.my_suite.1").mkdir(parents=True)
     named = ("--machine", "here", "--suite", "my_suite")
     absent = torchwarden("config", "judge", *named, "--runs", "runs", "--out", "verdict.json", cwd=tmp_path)
     assert absent.returncode == 2 and "is not there" in one_sentence(absent.stderr)
-    out = runs / "run-here-my_suite-1" / "run.jsonl"
+    out = runs / "run.here.my_suite.1" / "run.jsonl"
     done = torchwarden("config", "run", *named, "--filter", "tiny", "--out", out, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     header = records.read(out).header
