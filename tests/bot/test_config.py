@@ -357,6 +357,12 @@ def test_the_documented_keys_are_the_keys() -> None:
     assert documented == configkeys.markdown(), "write it anew with `torchwarden config keys`"
 
 
+def test_what_is_not_followed_yet_is_said() -> None:
+    documented = (ROOT / "docs" / "config.md").read_text()
+    assert all(f"`{key}`" in documented for key in explanation.NOT_YET)
+    assert list(explanation.explain(parse(SMALL)))[-1].startswith("Not yet followed by this version: policy.confirm")
+
+
 def test_an_explanation_names_what_matters() -> None:
     text = "\n".join(explanation.explain(parse(FULL)))
     for words in (
