@@ -34,6 +34,7 @@ from bot.speedup import speedups
 from bot.taskmap import TASKS
 from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, SecondRun, TestVerdict, Verdict
 from harness import __version__, stats
+from harness.benchmark import suite_name
 from harness.errors import UserError
 from harness.records import LaneRecord, Run, Status, Test
 from harness.testname import canonical, parse_test_name
@@ -155,9 +156,17 @@ class _Case:
     def norm(self, test: str) -> Entry | None:
         return self.norms.get(canonical(test)) if self.norms is not None else None
 
-    def threshold(self, test: str) -> float:
+    def threshold(self, test: str, suite: str) -> float:
         entry = self.norm(test)
-        return self.policy.threshold if entry is None or entry.threshold is None else entry.threshold
+        if entry is not None and entry.threshold is not None:
+            return entry.threshold
+        return policies.threshold(self.policy, test, suite)
+
+    @property
+    def suite(self) -> str:
+        """The suite of tests that have no result of their own; "" where there are several."""
+        suites = self.run.header.plan.suites
+        return suite_name(suites[0]) if len(suites) == 1 else ""
 
     @property
     def against(self) -> str:
@@ -212,7 +221,7 @@ def _widened(drafts: Sequence[_Draft]) -> tuple[list[_Draft], tuple[float, int] 
 
 
 def _draft(case: _Case, test: Test) -> _Draft:
-    threshold = case.threshold(test.test)
+    threshold = case.threshold(test.test, test.suite)
     head, base = comparisons.head_lane(test, case.run), comparisons.base_lane(test, case.run)
     if test.status in _FAILURES:
         reason = f"{test.status}: {test.reason}" if test.reason else test.status
@@ -500,7 +509,7 @@ def _absent(case: _Case) -> list[TestVerdict]:
             lane=f"{parse_test_name(name).mode}@{plan.head}",
             outcome="missing",
             reason=reason,
-            threshold=case.threshold(name),
+            threshold=case.threshold(name, case.suite),
             base_figures=_figures(None, case.norm(name)),
         )
         for name in dict.fromkeys(case.run.missing)

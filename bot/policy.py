@@ -14,10 +14,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot import numbers
+from bot import numbers, owners
 from bot.score import TARGET
 from bot.verdict import Outcome, Policy
 from harness.errors import UserError
+from harness.testname import quoted
 
 _ROUNDING = 1e-9
 """Slack on thresholds: whether 7 % is reached must not hang on the last bit of a logarithm."""
@@ -93,7 +94,18 @@ def rule(policy: Policy) -> Rule:
         value = getattr(policy, name)
         if not 0 < value < 1:
             raise UserError(f"the policy's {name} is {value:g}; give a fraction above 0 and below 1 (0.07 is 7 %)")
+    for pattern, limit in policy.tests.items():
+        if not 0 < limit < 1:
+            raise UserError(
+                f"the policy's threshold of {quoted(pattern)} is {limit:g}; give a fraction above 0 and below 1"
+            )
     return RULES[policy.name]
+
+
+def threshold(policy: Policy, test: str, suite: str = "") -> float:
+    """The threshold of a test of a suite (whose name may be unknown), as a fraction."""
+    limits = [limit for pattern, limit in policy.tests.items() if owners.matches(pattern, test, suite)]
+    return limits[-1] if limits else policy.threshold
 
 
 def _by_evidence(evidence: Evidence, policy: Policy) -> Conclusion:

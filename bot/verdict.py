@@ -32,10 +32,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Policy(Part, frozen=True, kw_only=True):
-    """How figures become outcomes. `name` is "torchwarden" or "v1"."""
+    """How figures become outcomes. `name` is "torchwarden" or "v1".
+
+    `tests` are thresholds of certain tests by pattern (`bot.owners`); of several that match, the last counts.
+    """
 
     name: str = "torchwarden"
     threshold: float = 0.07
+    tests: dict[str, float] = msgspec.field(default_factory=dict)
     score_threshold: float = 0.01
     confidence: float = 0.95
     false_discovery_rate: float = 0.05

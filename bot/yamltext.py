@@ -52,11 +52,12 @@ class Map(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """A list; its items are checked and then dropped, for none of our files has one."""
+    """A list."""
 
     line: int
     start: int
     end: int
+    items: list[Node]
 
 
 Node = Scalar | Map | Sequence
@@ -109,12 +110,13 @@ def _node(events: Iterator[Any], event: Any, name: str, depth: int) -> Node:
     if isinstance(event, yaml.ScalarEvent):
         return Scalar(event.value, event.implicit[0], line, column, start, end)
     if isinstance(event, yaml.SequenceStartEvent):
+        items: list[Node] = []
         for inner in events:
             if isinstance(inner, yaml.SequenceEndEvent):
                 end = _end(inner)
                 break
-            _node(events, inner, name, depth + 1)
-        return Sequence(line, start, end)
+            items.append(_node(events, inner, name, depth + 1))
+        return Sequence(line, start, end, items)
     pairs: list[tuple[Scalar, Node]] = []
     for inner in events:
         if isinstance(inner, yaml.MappingEndEvent):

@@ -16,6 +16,8 @@ COMMANDS = (
     "swap",
     "profile",
     "validate",
+    "config",
+    "init",
 )
 
 

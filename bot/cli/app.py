@@ -13,8 +13,10 @@ from bot.cli.commands import (
     calibrate,
     compare,
     compilers,
+    config,
     export,
     import_,
+    init,
     judge,
     listing,
     nightly,
@@ -65,11 +67,13 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "export": export.export,
     "import": import_.import_,
     "schema": schema.schema,
+    "init": init.init,
 }
 
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(reference.app, name="reference")
+app.add_typer(config.app, name="config")
 
 
 def _show_version(wanted: bool) -> None:

@@ -63,18 +63,25 @@ def write(path: pathlib.Path, text: str) -> None:
     write_whole(path, text)
 
 
-def write_new(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
+def write_new(
+    folder: pathlib.Path,
+    files: Mapping[str, bytes],
+    *,
+    replace: bool = False,
+    instead: str = "name another folder with --out",
+) -> None:
     """Put new files into `folder`, which is made where it is not there: all of them, and each of them whole.
 
     They are written beside their places first, so that what can fail fails before anything is seen. Raises UserError
-    when a file exists already or the folder cannot be written.
+    when a file exists already, unless `replace` allows that, or the folder cannot be written; `instead` says what to
+    do.
     """
     places = {folder / pathlib.PurePosixPath(name): content for name, content in files.items()}
     if any(pathlib.PurePosixPath(name).is_absolute() or ".." in pathlib.PurePosixPath(name).parts for name in files):
         raise ValueError("names of files must stay in the folder")
     check_new_folder(folder, "--out")
     for place in places:
-        check(place, replace=False, make_folder=True, instead="name another folder with --out")
+        check(place, replace=replace, make_folder=True, instead=instead)
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ def write_new(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
         if made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-        raise UserError(f"{folder} cannot be written ({error.strerror}); name another with --out") from None
+        raise UserError(f"{folder} cannot be written ({error.strerror}); {instead}") from None
 
 
 def fresh_run(folder: pathlib.Path, kind: str = "run") -> pathlib.Path:

@@ -12,6 +12,7 @@ from bot.cli.options import Judging
 from bot.policy import RULES
 from bot.verdict import EXIT_CODES, Policy, Verdict
 from harness import records
+from harness.errors import UserError
 
 
 def policy_of(judging: Judging, threshold: float) -> Policy:
@@ -19,9 +20,23 @@ def policy_of(judging: Judging, threshold: float) -> Policy:
     return Policy(
         name=quantities.known(judging.policy, RULES, "policy"),
         threshold=threshold,
+        tests=_thresholds(judging.threshold_of or ()),
         score_threshold=quantities.percentage(judging.score_threshold, "--score-threshold"),
         false_discovery_rate=quantities.percentage(judging.fdr, "--fdr"),
     )
+
+
+def _thresholds(entries: Sequence[str]) -> dict[str, float]:
+    """Thresholds by pattern, from entries such as `test_train[*]=10%`. Raises UserError."""
+    found: dict[str, float] = {}
+    for entry in entries:
+        pattern, equals, limit = entry.rpartition("=")
+        if not equals or not pattern:
+            raise UserError(f"--threshold-of {entry!r} is not of the form 'PATTERN=10%'; name tests and a percentage")
+        # Given again, it counts as the last.
+        found.pop(pattern, None)
+        found[pattern] = quantities.percentage(limit, "--threshold-of")
+    return found
 
 
 def judge(

@@ -163,6 +163,12 @@ class Judging:
     policy: Annotated[
         str, typer.Option("--policy", metavar="NAME", help="torchwarden (size and evidence) or v1 (size only).")
     ] = "torchwarden"
+    threshold_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--threshold-of", metavar="PATTERN=10%", help="Of certain tests; the last match counts. Repeatable."
+        ),
+    ] = None
     score_threshold: Annotated[
         str, typer.Option("--score-threshold", metavar="PERCENT", help="Change of the score that is a signal.")
     ] = "1%"

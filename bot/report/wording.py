@@ -295,6 +295,8 @@ def policy_words(verdict: Verdict) -> str:
     """The rule by which outcomes were reached."""
     policy = verdict.policy
     score = f"{numbers.setting(policy.score_threshold)} on the score"
+    if policy.tests:
+        score += "; some tests have a threshold of their own"
     if policy.name == "v1":
         return f"TorchBench's rule V1: a plain change beyond {numbers.setting(policy.threshold)} per test or {score}."
     return (

@@ -299,6 +299,13 @@ def test_the_threshold_of_the_reference_overrides_the_policy(base: records.Build
     assert entry(verdict, A).threshold == 0.03
 
 
+def test_a_pattern_of_the_policy_overrides_its_threshold() -> None:
+    cases = [Case(A, ratio=1.05, noise=TIGHT), Case(B, ratio=1.10, noise=TIGHT)]
+    verdict = judge(synthetic.run(cases), policy=Policy(tests={"*": 0.2, A: 0.03}))
+    assert outcomes(verdict) == {A: "regressed", B: "unchanged"}
+    assert (entry(verdict, A).threshold, entry(verdict, B).threshold) == (0.03, 0.2)
+
+
 @pytest.mark.parametrize("ours", ["a", "a-freeze"])
 @pytest.mark.parametrize("theirs", ["a", "a-freeze"])
 def test_v1_names_with_freeze_are_the_same_test(ours: str, theirs: str) -> None:

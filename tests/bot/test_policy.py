@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bot.policy import RULES, Evidence, relative, rule
+from bot.policy import RULES, Evidence, relative, rule, threshold
 from bot.verdict import Policy
 from harness.errors import UserError
 
@@ -106,3 +106,21 @@ def test_relative_is_exact_where_it_matters_and_never_overflows() -> None:
     assert relative(1e-12) == pytest.approx(1e-12, rel=1e-9)
     assert relative(-1e9) == -1.0
     assert math.isfinite(relative(1e9))
+
+
+@pytest.mark.parametrize(
+    ("test", "suite", "limit"),
+    [
+        ("test_eval[dcgan-cpu-eager]", "", 0.07),
+        ("test_train[dcgan-cpu-eager]", "", 0.10),
+        ("test_train[dcgan-cpu-eager]", "torchbench", 0.15),
+    ],
+)
+def test_of_several_thresholds_the_last_that_matches_counts(test: str, suite: str, limit: float) -> None:
+    several = Policy(tests={"test_train[*]": 0.10, "torchbench/dcgan": 0.15})
+    assert threshold(several, test, suite) == limit
+
+
+def test_a_threshold_of_a_test_must_be_one_too() -> None:
+    with pytest.raises(UserError, match=r"threshold of 'x' is 7"):
+        rule(Policy(tests={"x": 7.0}))

@@ -11,11 +11,13 @@ from bot.cli import quantities
 
 
 def schema(
-    of: Annotated[str, typer.Argument(metavar="run|verdict", help="Which file; of a run, the schema is of one line.")],
+    of: Annotated[
+        str, typer.Argument(metavar="run|verdict|config", help="Which file; of a run, the schema is of one line.")
+    ],
 ) -> None:
-    """Print the JSON Schema of a run's lines or of a verdict."""
-    from bot import verdict
+    """Print the JSON Schema of a run's lines, of a verdict or of the configuration."""
+    from bot import config, verdict
     from harness import records
 
-    schemas = {"run": records.json_schema, "verdict": verdict.json_schema}
+    schemas = {"run": records.json_schema, "verdict": verdict.json_schema, "config": config.json_schema}
     print(json.dumps(schemas[quantities.known(of, schemas, "schema")](), indent=2))
