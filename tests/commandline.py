@@ -14,6 +14,8 @@ COMMANDS = (
     "reference",
     "profile",
     "validate",
+    "comment",
+    "check",
 )
 
 
