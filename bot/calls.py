@@ -35,7 +35,7 @@ PUBLIC_API = "https://api.github.com"
 GRAPHQL = "/graphql"
 """Stands for the address of the GraphQL API, which on GitHub Enterprise is not below that of the REST API."""
 
-SECONDS_PER_CALL = 30.0
+SECONDS_PER_CALL = 30
 SECONDS_BETWEEN_WRITES = 1.0
 """What GitHub asks for, to stay clear of its secondary limits."""
 WITHOUT_A_WORD = 60.0
@@ -57,6 +57,10 @@ class Refused(GithubError):
         self.status = status
 
 
+class Limited(GithubError):
+    """A rate limit that lasts longer than our patience."""
+
+
 class Unsure(GithubError):
     """A write got no proper answer: it may have been carried out, or not."""
 
@@ -69,13 +73,13 @@ class Call:
     path: str
     query: Mapping[str, str | int] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
-    repeatable: bool = False
-    """Doing it twice leaves what doing it once leaves. Taken for granted of all verbs but POST."""
+    repeatable: bool | None = None
+    """Whether it may be sent again without looking. None: all verbs but POST may."""
 
     @property
     def harmless_twice(self) -> bool:
         """Whether it may be sent again without looking."""
-        return self.repeatable or self.verb != "POST"
+        return self.verb != "POST" if self.repeatable is None else self.repeatable
 
     def __str__(self) -> str:
         query = f"?{urllib.parse.urlencode(self.query)}" if self.query else ""
@@ -106,10 +110,16 @@ class Patience:
     first: float = 1.0
     most: float = 30.0
     longest: float = 900.0
+    settling: float = 3.0
+    """Seconds between a write that others may overwrite and the look whether they did."""
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     """Seconds since 1970, which GitHub's limits are reset by."""
+
+    def settle(self) -> None:
+        """Wait until whoever read before our last write has written too."""
+        self.sleep(self.settling)
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt number `attempt` + 1, the first being number 1."""
@@ -129,7 +139,7 @@ class Sender:
         *,
         url: str = PUBLIC_API,
         patience: Patience | None = None,
-        timeout: float = SECONDS_PER_CALL,
+        timeout: int = SECONDS_PER_CALL,
         between_writes: float = SECONDS_BETWEEN_WRITES,
     ) -> None:
         self.url = checked_url(url)
@@ -160,10 +170,9 @@ class Sender:
                         self._broken(call, "an answer that was cut short", last)
                 elif (wait := self._limit(status, headers, text)) is not None:
                     if last or wait > patience.longest:
-                        raise Refused(
+                        raise Limited(
                             f"GitHub's rate limit stands in the way of {call} for {wait:.0f} s more; "
-                            "run it again later, or with another token",
-                            status,
+                            "run it again later, or with another token"
                         )
                     patience.sleep(wait)
                     continue
@@ -229,7 +238,7 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _github(token: str, url: str, timeout: float) -> Github:
+def _github(token: str, url: str, timeout: int) -> Github:
     # requests comes with it, and its import takes longer than --help may.
     import github
 
@@ -237,7 +246,7 @@ def _github(token: str, url: str, timeout: float) -> Github:
     return github.Github(
         auth=github.Auth.Token(token),
         base_url=url,
-        timeout=timeout,  # type: ignore[arg-type]
+        timeout=timeout,
         retry=None,
         seconds_between_requests=None,
         seconds_between_writes=None,
@@ -269,12 +278,24 @@ def _message(text: str) -> str:
 
 
 class Dry:
-    """Sends nothing: tells every call, and answers as an empty repository does whose pull request is at `head_sha`."""
+    """Sends nothing: tells every call, and answers as an empty repository does whose pull request is at `head_sha`.
 
-    def __init__(self, tell: Callable[[str], None], *, url: str = PUBLIC_API, head_sha: str = "") -> None:
+    What is made is remembered, so that a list which is read again holds it.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        *,
+        url: str = PUBLIC_API,
+        head_sha: str = "",
+        login: str = "dry-run",
+    ) -> None:
         self._tell = tell
         self._url = url
         self._head_sha = head_sha
+        self._login = login
+        self._made: dict[str, list[Any]] = {}
 
     def __call__(self, call: Call) -> Answer:
         """Tell the call and answer it."""
@@ -283,16 +304,22 @@ class Dry:
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             self._tell(f"  {key}: " + "\n    ".join(shown.splitlines()))
         if call.path == GRAPHQL:
-            return Answer({}, {"data": {"viewer": {"login": "dry-run"}}})
+            return Answer({}, {"data": {"viewer": {"login": self._login}}})
         if "per_page" in call.query:
-            return Answer({}, [])
-        made = {
-            **dict.fromkeys(("node_id", "name", "title", "body", "html_url", "state", "sha", "ref", "context"), ""),
-            **dict.fromkeys(("permission", "role_name", "status", "head_sha", "content", "default_branch"), ""),
-            **{"id": 0, "number": 0, "login": "dry-run", "user": {"login": "dry-run"}},
-            "object": {"sha": "0" * 40, "type": "commit"},
-            "tree": {"sha": "0" * 40},
-        }
+            return Answer({}, self._made.get(call.path, []))
         told = {key: value for key, value in (call.body or {}).items() if isinstance(value, str)}
-        ends = {side: {"sha": self._head_sha, "ref": ""} for side in ("head", "base")}
-        return Answer({}, {**made, **told, **ends, "state": told.get("state", "open")})
+        content = {**self._blank(), **told}
+        if call.verb == "POST":
+            self._made.setdefault(call.path, []).append(content)
+        return Answer({}, content)
+
+    def _blank(self) -> dict[str, Any]:
+        """Every field that an answer is read for, with next to nothing in it."""
+        texts = ("name", "title", "html_url", "sha", "context", "permission", "status", "head_sha", "default_branch")
+        end = {"sha": self._head_sha, "ref": ""}
+        return {
+            **dict.fromkeys(texts, ""),
+            **{"id": 0, "number": 0, "login": self._login, "user": {"login": self._login}, "state": "open"},
+            **{"head": end, "base": end, "object": {"sha": "0" * 40}, "tree": {"sha": "0" * 40}},
+            **{"event": "", "type": "file", "encoding": "base64"},
+        }

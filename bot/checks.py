@@ -95,10 +95,12 @@ def check(verdict: Verdict, frame: Frame, policy: Policy) -> Check:
 
 def crash(why: str) -> Check:
     """The check of a run that came to no verdict; `why` is a sentence of ours."""
-    words = "Torchwarden did not get as far as a verdict. This says nothing about the change: neither that it is slower nor that it is not."
-    return Check(
-        "neutral", "No verdict: this says nothing about the change", f"{words}\n\n{escaping.text(why, 1000)}\n"
+    words = (
+        "Torchwarden did not get as far as a verdict. "
+        "This says nothing about the change: neither that it is slower nor that it is not."
     )
+    title = "No verdict: this says nothing about the change"
+    return Check("neutral", title, f"{words}\n\n{escaping.text(why, 1000)}\n")
 
 
 def _annotation(entry: TestVerdict, level: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 Promises one comment per pull request and configuration, whatever ran when: it is found by its hidden marker *and* by
 its author over all pages; what it said before is folded below; running twice changes nothing; and two runs that race
-end with one comment that holds both results (after each write the comments are read again, and what another run did in
-between is merged). What the comment remembers stands in its marker and is decoded strictly when it is read back: people
+end with one comment that holds both results: some seconds after each write the comments are read again, and what
+another run did in between is merged. (GitHub has no conditional write, so a run that stalls for longer than
+`Patience.settling` between reading and writing can still overwrite another; a concurrency group excludes that.) What the comment remembers stands in its marker and is decoded strictly when it is read back: people
 with write access can edit our comment.
 """
 
@@ -21,7 +22,7 @@ import msgspec
 from markupsafe import Markup
 
 from bot import verdict as verdicts
-from bot.calls import GithubError, Refused
+from bot.calls import GithubError, Refused, Unsure
 from bot.github import Client, Comment
 from bot.report import escaping, markdown, wording
 from bot.report.markdown import Frame
@@ -122,7 +123,7 @@ def post(
     begin = mode == "always" or verdict.outcome != "unchanged"
     login, name = client.login(), frame.configuration
     done: Literal["created", "updated", "unchanged"] = "unchanged"
-    for _ in range(_ROUNDS):
+    for attempt in range(1, _ROUNDS + 1):
         found = ours(client.comments(number), login, name)
         if not found and not begin:
             return Posted("left out")
@@ -134,6 +135,7 @@ def post(
                 lambda: next(iter(ours(client.comments(number), login, name)), None),
             )
             done = "created"
+            client.patience.settle()
             continue
         first, *others = found
         if not others and first.text.strip() == body.strip():
@@ -141,6 +143,9 @@ def post(
         if first.text.strip() != body.strip():
             try:
                 client.update_comment(first.id, body)
+            except Unsure:
+                client.patience.pause(attempt)
+                continue
             except Refused as error:
                 # Deleted since it was listed, by a racing run or by a person.
                 if error.status != 404:
@@ -149,6 +154,7 @@ def post(
         for other in others:
             client.delete_comment(other.id)
         done = "created" if done == "created" else "updated"
+        client.patience.settle()
     raise GithubError(
         f"other runs keep editing the comment on pull request {number}; run this again when they are done"
     )
@@ -191,10 +197,6 @@ def merged(found: Sequence[Sheet], mine: Sheet, head: str) -> Sheet:
     The current result is that of the pull request's head, then that of the newest run, then this run's if it was not
     said before. Whichever of two racing runs computes it, and however often, the outcome is the same.
     """
-    said = next((sheet for sheet in found if sheet.memory.current.key == mine.memory.current.key), None)
-    if said is not None:
-        # The same result again; its text may be newer, but what is remembered of it stays.
-        mine = replace(mine, memory=said.memory)
     known = {one.key for sheet in found for one in (sheet.memory.current, *sheet.memory.earlier)}
 
     def rank(sheet: Sheet) -> tuple[bool, int, int, bool]:
@@ -202,15 +204,20 @@ def merged(found: Sequence[Sheet], mine: Sheet, head: str) -> Sheet:
         return one.sha == head, one.run, one.attempt, sheet is mine and one.key not in known
 
     # Of equals the first counts: what is there stays.
-    best = max([mine, *found] if said is not None else [*found, mine], key=rank)
-    key = best.memory.current.key
-    pool = [one for sheet in (*found, mine) for one in (sheet.memory.current, *sheet.memory.earlier)]
-    earlier = {one.key: one for one in reversed(pool) if one.key != key}
+    best = max([*found, mine], key=rank)
+    current = best.memory.current
+    earlier: dict[tuple[str, str], Result] = {}
+    for sheet in (*found, mine):
+        for one in (sheet.memory.current, *sheet.memory.earlier):
+            before = earlier.setdefault(one.key, one)
+            if (one.run, one.attempt) > (before.run, before.attempt):
+                earlier[one.key] = one
+    earlier.pop(current.key)
+    # Stable: results without the number of a run keep the order in which they were current.
     newest = sorted(earlier.values(), key=lambda one: (one.run, one.attempt), reverse=True)
-    if any(one.run == 0 for one in newest):
-        # Without numbers of runs: in the order in which they were current.
-        newest = list({one.key: one for one in pool if one.key != key}.values())
-    return Sheet(best.text, Memory(current=best.memory.current, earlier=tuple(newest[:MOST_EARLIER])))
+    # The same result again may have other words around it.
+    text = mine.text if current.key == mine.memory.current.key else best.text
+    return Sheet(text, Memory(current=current, earlier=tuple(newest[:MOST_EARLIER])))
 
 
 def written(sheet: Sheet, configuration: str) -> str:

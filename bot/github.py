@@ -188,7 +188,8 @@ class _Viewer(Part, frozen=True, kw_only=True):
 
 
 class Client:
-    """One repository on GitHub. `send` carries calls out; `login` is the account of its token where that is known.
+    """One repository on GitHub. `send` carries calls out; `login` is the account of its token where that is known, and
+    `patience` says how long `once` and others wait between attempts.
 
     All operations raise `bot.calls.GithubError`; those that create may raise its subclass Unsure, see `once`.
     """
@@ -199,7 +200,7 @@ class Client:
         self.repository = checked(repository, "repository")
         self._send = send
         self._login = checked(login, "login") if login is not None else None
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
 
     def login(self) -> str:
         """The account that writes with this token.
@@ -218,14 +219,14 @@ class Client:
 
     def once(self, create: Callable[[], _T], look: Callable[[], _T | None]) -> _T:
         """What `create` makes, made once: when its answer is lost, `look` says whether it is there already."""
-        for attempt in range(1, self._patience.attempts + 1):
+        for attempt in range(1, self.patience.attempts + 1):
             try:
                 return create()
             except Unsure:
-                self._patience.pause(attempt)
+                self.patience.pause(attempt)
                 if (found := look()) is not None:
                     return found
-                if attempt == self._patience.attempts:
+                if attempt == self.patience.attempts:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -305,8 +306,9 @@ class Client:
         return self._read(Call("POST", self._at("issues", number, "comments"), body={"body": body}), Comment)
 
     def update_comment(self, identifier: int, body: str) -> Comment:
-        """Replace the body of a comment."""
-        return self._read(Call("PATCH", self._at("issues", "comments", identifier), body={"body": body}), Comment)
+        """Replace the body of a comment. May raise Unsure: what it was made from may be old by now, so read again."""
+        at = self._at("issues", "comments", identifier)
+        return self._read(Call("PATCH", at, body={"body": body}, repeatable=False), Comment)
 
     def delete_comment(self, identifier: int) -> None:
         """Delete a comment; nothing happens when it is gone."""

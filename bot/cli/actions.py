@@ -69,7 +69,11 @@ def client(place: Place) -> Client:
         raise UserError("no repository is named; give --repo OWNER/NAME")
     url = place.api_url or os.environ.get("GITHUB_API_URL") or _PUBLIC
     if place.dry_run:
-        return Client(repository, Dry(print, url=url, head_sha=place.head_sha or ""), login=place.author)
+        return Client(
+            repository,
+            Dry(print, url=url, head_sha=place.head_sha or "", login=place.author or "dry-run"),
+            login=place.author,
+        )
     token = os.environ.get("TORCHWARDEN_TOKEN") or os.environ.get("GITHUB_TOKEN")
     if not token:
         raise UserError("there is no token; set TORCHWARDEN_TOKEN or GITHUB_TOKEN, or look first with --dry-run")
