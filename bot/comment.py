@@ -4,8 +4,9 @@ Promises one comment per pull request and configuration, whatever ran when: it i
 its author over all pages; what it said before is folded below; running twice changes nothing; and two runs that race
 end with one comment that holds both results: some seconds after each write the comments are read again, and what
 another run did in between is merged. (GitHub has no conditional write, so a run that stalls for longer than
-`Patience.settling` between reading and writing can still overwrite another; a concurrency group excludes that.) What the comment remembers stands in its marker and is decoded strictly when it is read back: people
-with write access can edit our comment.
+`Patience.settling` between reading and writing can still overwrite another; a concurrency group excludes that.) What
+the comment remembers stands in its marker and is decoded strictly when it is read back: people with write access can
+edit our comment.
 """
 
 from __future__ import annotations

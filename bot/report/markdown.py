@@ -132,7 +132,8 @@ def _write(verdict: Verdict, bounds: Bounds, *, limit: int, frame: Frame, unfold
             frame=frame,
             links=frame.links(),
             drawn=_drawn(verdict, frame),
-            limit=limit,
+            # What a caller keeps free for words of its own counts to the limit too.
+            limit=max(limit, COMMENT_BYTES),
             bounds=bounds,
             cuts=cuts,
             unfolded=unfolded,

