@@ -18,6 +18,8 @@ COMMANDS = (
     "validate",
     "config",
     "init",
+    "comment",
+    "check",
 )
 
 

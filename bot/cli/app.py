@@ -11,6 +11,8 @@ from bot.cli.boundary import EXIT_CODES
 from bot.cli.commands import (
     bench,
     calibrate,
+    check,
+    comment,
     compare,
     compilers,
     config,
@@ -55,6 +57,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run.run,
     "judge": judge.judge,
     "report": report.report,
+    "comment": comment.comment,
+    "check": check.check,
     "bench": bench.bench,
     "nightly": nightly.nightly,
     "calibrate": calibrate.calibrate,

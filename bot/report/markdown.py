@@ -1,16 +1,17 @@
 """The comment on a pull request and the summary of a job, in GitHub's Markdown.
 
-Promises a first line that is the verdict, tables with the worst first, everything else folded; nothing from the verdict
-that GitHub would act on (`bot.report.escaping`); and a text that GitHub takes: when it would be too long, a stricter
-one of `_BOUNDS` is tried, and what was cut is said.
+Promises a first line that is the verdict, and no more than that line where nothing changed; tables with the worst
+first, at most ten rows of them unfolded, everything else folded; nothing from the verdict that GitHub would act on
+(`bot.report.escaping`); and a text that GitHub takes: when it would be too long, a stricter one of `_BOUNDS` is tried,
+and what was cut is said.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -71,44 +72,68 @@ class Cuts:
         return ", ".join(f"{number:,} {noun}" for noun, number in self.left_out.items())
 
 
-def comment(verdict: Verdict) -> str:
-    """The verdict as the body of a pull request comment, at most 65,536 bytes, with our hidden marker on top."""
-    return _fitting(verdict, limit=COMMENT_BYTES, marker=marker(verdict), unfolded=False)
+@dataclass(frozen=True)
+class Frame:
+    """What a report says beside the verdict. It comes from our own run and from GitHub, never from the verdict.
 
-
-def summary(verdict: Verdict) -> str:
-    """The verdict for GITHUB_STEP_SUMMARY: the comment without its marker, all tests unfolded; at most 1 MiB."""
-    return _fitting(verdict, limit=SUMMARY_BYTES, marker="", unfolded=True)
-
-
-def marker(verdict: Verdict) -> str:
-    """The hidden comment by which a later run finds this comment. Runs of the same configuration have the same one.
-
-    The configuration is hashed, so that nothing from the verdict stands in the marker.
+    Addresses are empty or have passed `bot.event.checked_link`; commits are empty or full names.
     """
-    plan = verdict.plan
-    configuration = (*plan.suites, "", *plan.types, "", *plan.modes, "", plan.device, plan.size, verdict.machine.name)
-    digest = hashlib.sha256("\0".join(configuration).encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{MARKER} {digest[:16]} -->"
+
+    configuration: str = "default"
+    """Names the comment: another run of the same configuration edits it."""
+    head_sha: str = ""
+    moved_to: str = ""
+    """Where the pull request is, when that is no longer `head_sha`."""
+    run_url: str = ""
+    artifact_url: str = ""
+    page_url: str = ""
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Seconds of earlier runs by test, oldest first, for sparklines."""
+
+    def links(self) -> Markup:
+        """`[run](…) · [files](…) · [page](…)`, as far as there are any."""
+        named = {"run": self.run_url, "files": self.artifact_url, "page": self.page_url}
+        return Markup(" · ").join(Markup(f"[{name}]({url})") for name, url in named.items() if url)
 
 
-def _fitting(verdict: Verdict, *, limit: int, marker: str, unfolded: bool) -> str:
+def comment(verdict: Verdict, frame: Frame | None = None) -> str:
+    """The verdict as the body of a pull request comment, at most 65,536 bytes, with our hidden marker on top."""
+    frame = frame or Frame()
+    above = marker(frame.configuration) + "\n"
+    return above + body(verdict, frame, limit=COMMENT_BYTES - len(above.encode()))
+
+
+def summary(verdict: Verdict, frame: Frame | None = None) -> str:
+    """The verdict for GITHUB_STEP_SUMMARY: the comment without its marker, all tests unfolded; at most 1 MiB."""
+    return body(verdict, frame or Frame(), limit=SUMMARY_BYTES, unfolded=True)
+
+
+def marker(configuration: str) -> str:
+    """The hidden comment by which a later run finds this comment; nothing from the verdict stands in it."""
+    return f"{MARKER} {configuration} -->"
+
+
+def body(verdict: Verdict, frame: Frame, *, limit: int, unfolded: bool = False) -> str:
+    """The verdict in Markdown without a marker, at most `limit` bytes, of which some thousands are needed."""
     for bounds in _BOUNDS:
-        body = _write(verdict, bounds, limit=limit, marker=marker, unfolded=unfolded)
-        if len(body.encode()) <= limit:
-            return body
+        text = _write(verdict, bounds, limit=limit, frame=frame, unfolded=unfolded)
+        if len(text.encode()) <= limit:
+            return text
     raise AssertionError("the last bounds always fit")
 
 
-def _write(verdict: Verdict, bounds: Bounds, *, limit: int, marker: str, unfolded: bool) -> str:
+def _write(verdict: Verdict, bounds: Bounds, *, limit: int, frame: Frame, unfolded: bool) -> str:
     cuts = Cuts()
-    body = (
+    text = (
         _environment()
         .get_template("comment.md.j2")
         .render(
             verdict=verdict,
-            marker=Markup(marker),
-            limit=limit,
+            frame=frame,
+            links=frame.links(),
+            drawn=_drawn(verdict, frame),
+            # What a caller keeps free for words of its own counts to the limit too.
+            limit=max(limit, COMMENT_BYTES),
             bounds=bounds,
             cuts=cuts,
             unfolded=unfolded,
@@ -130,7 +155,7 @@ def _write(verdict: Verdict, bounds: Bounds, *, limit: int, marker: str, unfolde
             block=escaping.block,
         )
     )
-    return body.strip() + "\n"
+    return text.strip() + "\n"
 
 
 @functools.cache
@@ -148,6 +173,16 @@ def _environment() -> jinja2.Environment:
 def _top(verdict: Verdict) -> list[TestVerdict]:
     """What the visible table shows: the slower tests, or in a run without any the faster ones."""
     return wording.slowest_first(verdict.of("regressed")) or wording.fastest_first(verdict.of("improved"))
+
+
+def _drawn(verdict: Verdict, frame: Frame) -> dict[str, str]:
+    """Sparklines of the tests in the visible table, by test; empty where nothing is known of earlier runs."""
+    lines = {
+        entry.test: wording.sparkline([*frame.history.get(entry.test, ()), entry.head_seconds or math.nan])
+        for entry in _top(verdict)[:TOP_ROWS]
+        if frame.history.get(entry.test)
+    }
+    return {test: line for test, line in lines.items() if line}
 
 
 def _title(test: str, limit: int) -> Markup:

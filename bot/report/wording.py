@@ -266,6 +266,35 @@ def times(entry: TestVerdict) -> str:
     return numbers.transition(entry.base_seconds, entry.head_seconds)
 
 
+def noise(entry: TestVerdict) -> str:
+    """How well the test repeats, against its own threshold: `stable, sees 1.7 %`.
+
+    `stable` sees a change of half the threshold, `fair` one of the threshold, `noisy` only larger ones.
+    """
+    seen = entry.detectable
+    if seen is None or not math.isfinite(seen):
+        return "unknown"
+    word = "stable" if seen <= entry.threshold / 2 else "fair" if seen <= entry.threshold else "noisy"
+    return f"{word}, sees {numbers.percent(seen)}"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_MOST_BARS = 20
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """The last twenty values as bars, from their least to their greatest; "" when fewer than two are known."""
+    known = [value for value in values if math.isfinite(value)][-_MOST_BARS:]
+    if len(known) < 2:
+        return ""
+    low, high = min(known), max(known)
+    # Halved first: the span of two large floats may be more than a float holds.
+    span = high / 2 - low / 2
+    if not span:
+        return _BARS[len(_BARS) // 2] * len(known)
+    return "".join(_BARS[round((value / 2 - low / 2) / span * (len(_BARS) - 1))] for value in known)
+
+
 def short_name(name: str) -> tuple[str, str, str]:
     """What stands before, in and behind the model's name: `("train", "BERT_pytorch", "cuda · eager")`."""
     if not is_test_name(name):

@@ -220,12 +220,54 @@ def test_the_summary_holds_the_whole_table_unfolded_and_no_marker():
 
 
 def test_the_marker_is_that_of_the_configuration():
-    verdict = verdicts.clean()
-    assert report.render(verdict, "comment").startswith(markdown.marker(verdict) + "\n")
-    again = replace(verdict, run="another", tests=(), outcome="inconclusive")
-    assert markdown.marker(again) == markdown.marker(verdict)
-    elsewhere = replace(verdict, machine=msgspec.structs.replace(verdict.machine, name="bench-2"))
-    assert markdown.marker(elsewhere) != markdown.marker(verdict)
+    assert report.render(verdicts.clean(), "comment").startswith("<!-- torchwarden:report default -->\n")
+    named = markdown.comment(verdicts.clean(), markdown.Frame(configuration="arm"))
+    assert named.startswith(markdown.marker("arm") + "\n") and markdown.marker("arm") != markdown.marker("default")
+
+
+def test_rows_say_how_noisy_a_test_is_and_show_earlier_runs_where_there_are_any():
+    lines = visible(report.render(verdicts.mixed(), "comment"))
+    assert "| test | change | base → head | noise |" in lines
+    assert any(line.endswith("| 98.9 → 107.9 ms | stable, sees 1.7 % |") for line in lines)
+    history = {"test_train[BERT_pytorch-cpu-eager]": [0.1, 0.099, 0.0985, float("nan"), 0.0989]}
+    lines = visible(markdown.comment(verdicts.mixed(), markdown.Frame(history=history)))
+    assert "| test | change | base → head | noise | before |" in lines
+    assert any(line.endswith("| stable, sees 1.7 % | ▂▁▁▁█ |") for line in lines)
+    assert any("mobilenetv3" in line and line.endswith("| – |") for line in lines)
+
+
+def test_links_and_the_commit_stand_above_the_table_and_in_the_quiet_line():
+    frame = markdown.Frame(head_sha="ab" * 20, run_url="https://x.example/1", page_url="https://x.example/2")
+    assert any(
+        line.endswith("· commit `ababababab` · [run](https://x.example/1) · [page](https://x.example/2)")
+        for line in visible(markdown.comment(verdicts.mixed(), frame))
+    )
+    (line,) = visible(markdown.comment(verdicts.clean(), frame))
+    assert line.endswith("in all. · [run](https://x.example/1) · [page](https://x.example/2)")
+
+
+@pytest.mark.parametrize(
+    ("detectable", "words"),
+    [(None, "unknown"), (0.01, "stable, sees 1.0 %"), (0.05, "fair, sees 5.0 %"), (0.2, "noisy, sees 20 %")],
+)
+def test_noise_is_told_against_the_threshold(detectable, words):
+    assert wording.noise(replace(verdicts.clean().tests[0], detectable=detectable)) == words
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [
+        ([], ""),
+        ([1.0], ""),
+        ([1.0, 1.0], "▅▅"),
+        ([1, 2, 3], "▁▅█"),
+        ([0.0, float("inf"), 1.0], "▁█"),
+        ([-1e308, 1e308], "▁█"),
+    ],
+)
+def test_sparklines(values, bars):
+    assert wording.sparkline(values) == bars
+    assert len(wording.sparkline([float(n) for n in range(500)])) == 20
 
 
 @pytest.mark.parametrize("make", [verdicts.mixed, verdicts.clean, verdicts.same_build, verdicts.single])

@@ -11,7 +11,20 @@ import pytest
 
 from tests.commandline import COMMANDS, environment, torchwarden
 
-HEAVY = ("numpy", "scipy", "torch", "rich", "yaml", "ruamel", "jinja2", "psutil", "altair", "harness.interleave")
+HEAVY = (
+    "numpy",
+    "scipy",
+    "torch",
+    "rich",
+    "yaml",
+    "ruamel",
+    "jinja2",
+    "psutil",
+    "altair",
+    "github",
+    "requests",
+    "harness.interleave",
+)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, "reference update"])
