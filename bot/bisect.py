@@ -8,6 +8,7 @@ readings mean is in `bot.culprits`. Pure but for `read`: nothing is built, measu
 
 from __future__ import annotations
 
+import itertools
 import math
 import pathlib
 import statistics
@@ -43,7 +44,10 @@ FEWEST_NATS = 0.01
 USUAL_BUILD_SECONDS, USUAL_START_SECONDS, USUAL_TEST_SECONDS = 60.0, 20.0, 15.0
 """Seconds that a build, the start of a measurement and a test in it are taken to need until some have been seen."""
 
-_THINNED = 48
+READINGS_PER_HALVING = 6
+"""Readings of one test for each time that the row can be halved, after which no few steps explain it."""
+
+_THINNED = 24
 """Builds between two that were read whose worth is computed; in a longer stretch, as many of them evenly."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
@@ -254,6 +258,9 @@ def standing(search: Search, test: str) -> Standing:
     rest = known.probability(0, last) - sum(one.probability for one in culprits)
     if culprits and rest <= 1 - search.confidence:
         return Standing(test, "found", "", tuple(culprits), known)
+    readings = sum(one.test == test for probe in search.probes for one in probe.figures)
+    if readings >= READINGS_PER_HALVING * max(2, math.ceil(math.log2(last))):
+        return Standing(test, "undecided", f"{readings} readings are not explained by few steps", (), known)
     return Standing(test, "open", "", (), known)
 
 
@@ -262,7 +269,7 @@ def cells(search: Search, test: str, known: Posterior) -> list[Culprit]:
     bounds = [0, *(place for place in range(1, search.last) if search.usable(test, place)), search.last]
     return [
         Culprit(test, before + 1, after, known.probability(before, after), known.size(before, after))
-        for before, after in zip(bounds, bounds[1:], strict=False)
+        for before, after in itertools.pairwise(bounds)
     ]
 
 
@@ -462,7 +469,8 @@ def decode(content: bytes, name: str) -> Search:
         raise UserError(f"{name} is of version {search.schema_version}, and this tool reads {SCHEMA_VERSION}; {hint}")
     if search.last < 1:
         raise UserError(f"{name} names fewer than two builds; {hint}")
-    positions = [one.position for one in (*search.makings, *search.probes)] + [one.culprit for one in search.trials]
+    positions = [one.position for one in search.makings] + [one.position for one in search.probes]
+    positions += [one.culprit for one in search.trials]
     if any(position > search.last for position in positions):
         raise UserError(f"{name} speaks of a build that is not in its list; {hint}")
     return search

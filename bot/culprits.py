@@ -13,6 +13,7 @@ files, no torch.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Posterior:
 
     def _sum_out(self) -> None:
         likelihoods, places, prior = self._likelihoods, self._places, self._prior
-        gaps = [after - before for before, after in zip(places, places[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(places)]
         stays = [self._stay(gap) for gap in gaps]
         # The good end is read against itself: its level is nothing but its luck.
         start = _normalised(np.exp(-0.5 * (self._levels / math.hypot(LUCK, self._pitch / 2)) ** 2)) * likelihoods[0]
@@ -132,6 +133,7 @@ class Posterior:
         stepped = max(total - none, 1e-300)
         # Beforehand `never` and the rest; asked for are 1 - SOME_STEP and SOME_STEP.
         weights = np.array([none * (1 - SOME_STEP) / never, stepped * SOME_STEP / (1 - never)])
+        self._overrated = (1 - float(weights[0] / none / (weights[1] / stepped))) * never * kept[-1] if none else 0.0
         weights /= weights.sum()
         self.none, scale = float(weights[0]), float(weights[1]) / stepped
         self.steps: list[Step] = []
@@ -209,6 +211,8 @@ class Posterior:
                 (1 - left) * (1 - right) * come * go * self._prior * likelihood,
             ]
         )
+        # That nothing steps anywhere is one of the first's ways, and less likely than the model has it.
+        parts[0] = np.maximum(parts[0] - self._overrated, 0)
         weights = parts.sum(axis=1)
         weights = weights / weights.sum()
         width = math.hypot(error, LUCK) / self._pitch
@@ -248,7 +252,8 @@ def _blurred(values: _Levels, width: float) -> _Levels:
 
 
 def _normalised(values: _Levels) -> _Levels:
-    return values / values.sum()
+    normalised: _Levels = values / values.sum()
+    return normalised
 
 
 def _entropy(values: _Levels) -> float:

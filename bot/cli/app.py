@@ -10,6 +10,7 @@ import typer
 from bot.cli.boundary import EXIT_CODES
 from bot.cli.commands import (
     bench,
+    bisect,
     calibrate,
     compare,
     compilers,
@@ -52,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "judge": judge.judge,
     "report": report.report,
     "bench": bench.bench,
+    "bisect": bisect.bisect,
     "calibrate": calibrate.calibrate,
     "compilers": compilers.compilers,
     "profile": profile.profile,

@@ -23,6 +23,8 @@ from bot.cli.options import Builds, Method, Selection
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    from harness.buildcache import Beside
+    from harness.buildspec import Specification
     from harness.plan import Group
     from harness.records import Build, Machine, Plan
     from harness.session import Session
@@ -243,25 +245,32 @@ def _names(builds: Builds) -> tuple[str, ...]:
 def _resolve(builds: Builds, names: Sequence[str], device: str) -> tuple[Build, ...]:
     """The builds, base first; an interpreter that serves for both is asked once, for that takes seconds."""
     from harness import buildcache, buildspec
-    from harness.builds import resolve
 
-    environment = dict(os.environ)
     beside = buildcache.Beside(tuple(builds.beside or ()), builds.install_command)
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def make(asked: buildspec.Specification) -> pathlib.Path:
-        return buildcache.interpreter(asked, beside, cache_folder() / "builds", environment, say)
-
     asked_head = buildcache.pinned(buildspec.parse(builds.head, HEAD), beside)
     asked_base = None if builds.base is None else buildcache.pinned(buildspec.parse(builds.base, BASE), beside)
-    head = resolve(asked_head, environment, device=device, make=make)
+    head = made(asked_head, beside, device)
     if asked_base is None:
         return (head,)
     if asked_base.text == asked_head.text:
         return msgspec.structs.replace(head, name=names[0]), head
-    return resolve(asked_base, environment, device=device, make=make), head
+    return made(asked_base, beside, device), head
+
+
+def made(asked: Specification, beside: Beside, device: str) -> Build:
+    """The build of a specification, made where it is not there yet; says on stderr what is done. Raises UserError."""
+    from harness import buildcache
+    from harness.builds import resolve
+
+    environment = dict(os.environ)
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def make(asked: Specification) -> pathlib.Path:
+        return buildcache.interpreter(asked, beside, cache_folder() / "builds", environment, say)
+
+    return resolve(asked, environment, device=device, make=make)
 
 
 def _spread(groups: Sequence[Group], count: int) -> list[Group]:
