@@ -85,7 +85,7 @@ class Figure(Part, frozen=True, kw_only=True):
     low: float
     high: float
     p_value: float
-    launches: int
+    launches: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     seconds: Seconds
 
 
@@ -227,11 +227,12 @@ def posterior(search: Search, test: str) -> Posterior:
 
 
 def combined(figures: Sequence[Figure]) -> stats.Estimate | None:
-    """Several figures of one test and build as one estimate, weighted by their errors; None without any."""
-    floor = 1e-6  # identical samples have no error at all, and would weigh without bounds
+    """Several figures of one test and build as one estimate; None without any.
+
+    They are weighted by their launches and not by their errors: an error from two launches may be tiny by chance.
+    """
     parts = [
-        stats.Part(max(one.standard_error, floor) ** -2, one.log_ratio, one.standard_error, one.degrees_of_freedom)
-        for one in figures
+        stats.Part(max(one.launches, 1), one.log_ratio, one.standard_error, one.degrees_of_freedom) for one in figures
     ]
     return stats.weighted_mean(parts) if parts else None
 

@@ -80,13 +80,16 @@ def repository(
     _git(folder, "init", "--quiet")
     factors = dict.fromkeys(steps, 1.0)
     for number in range(commits + 1):
-        subject = f"Remark {number}"
-        (folder / "REMARKS").write_text(f"{seed}: {number} remarks\n")
+        subject = ""
         for name, changes in steps.items():
             if number in changes:
                 factors[name] *= 1 + changes[number]
                 subject = f"Change the work of {name} by {changes[number]:+.0%}"
             (package / f"{name}.py").write_text(MODULE.format(products=round(PRODUCTS * factors[name])))
+        if not subject:
+            # In commits of their own, so that a culprit's revert applies.
+            subject = f"Remark {number}"
+            (folder / "REMARKS").write_text(f"{seed}: {number} remarks\n")
         (folder / "package.cfg").write_text("" if number in set(broken) else "version\n")
         _git(folder, "add", "--all")
         _git(folder, *_IDENTITY, "commit", "--quiet", "-m", subject)

@@ -19,10 +19,10 @@ from tests.searches import SCENARIOS, World, broken, figure, search
 SEEDS = 20
 
 
-def worlds(name: str, **more: object) -> list[World]:
+def worlds(name: str, seeds: int = SEEDS, **more: object) -> list[World]:
     return [
         World(SCENARIOS[name](random.Random(f"{name}/{seed}")), seed=seed, broken=broken(seed), **more)  # type: ignore[arg-type]
-        for seed in range(SEEDS)
+        for seed in range(seeds)
     ]
 
 
@@ -47,7 +47,7 @@ def test_a_culprit_of_5_percent_is_found_where_readings_are_poor(more: dict[str,
 
 
 def test_noise_is_met_by_repeating_probes_not_by_more_builds() -> None:
-    quiet, noisy = ([world.searched() for world in worlds("5 % slower", error=error)] for error in (0.004, 0.015))
+    quiet, noisy = ([world.searched() for world in worlds("5 % slower", 7, error=error)] for error in (0.004, 0.015))
     builds = [statistics.median(len(one.makings) for one in group) for group in (quiet, noisy)]
     probes = [statistics.median(len(one.probes) for one in group) for group in (quiet, noisy)]
     assert builds[1] <= builds[0] + 2
@@ -118,7 +118,7 @@ def test_the_builds_of_a_budget_are_never_exceeded() -> None:
     assert [one.state for one in bisect.standings(known)] == ["open"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), stop=st.integers(0, 12), culprit=st.integers(1, 64))
 def test_a_search_that_goes_on_from_its_file_equals_one_that_was_never_stopped(
     seed: int, stop: int, culprit: int
