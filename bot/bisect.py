@@ -166,7 +166,7 @@ class Search(Part, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a search may still use: builds in all that may be made, the ends included; None is no limit."""
+    """What a search may use: builds in all, the ends and those that fail included; None is no limit."""
 
     builds: int | None = None
 
@@ -286,8 +286,7 @@ def next_probe(search: Search, limits: Limits | None = None) -> Next | None:
     costs = _Costs(search)
     if waiting := tuple(one.test for one in found if one.state == "ends"):
         return Next(search.last, waiting, math.inf, costs.of(search.last, len(waiting)))
-    # The good end may be in nobody's probe, but it was built.
-    full = limits.builds is not None and len(search.made | {0, search.last}) >= limits.builds
+    full = limits.builds is not None and len(search.made | search.unmade.keys() | {0, search.last}) >= limits.builds
     worth: dict[int, dict[str, float]] = {}
     for one in found:
         if one.state == "open" and one.posterior is not None:

@@ -166,7 +166,6 @@ class Workbench:
     half_width: float | None = None
     limits: Limits = field(default_factory=Limits)
     total_seconds: float | None = None
-    prove: bool = True
     _builds: dict[str, Build] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic)
     _before: float = 0.0
@@ -184,7 +183,7 @@ class Workbench:
             if not self._affords(following.seconds, SEARCHING):
                 return False
             self._probe(following)
-        if self.prove and not self._prove():
+        if not self._prove():
             return False
         return all(one.state != "open" or self.limits.builds is None for one in bisect.standings(self.search))
 

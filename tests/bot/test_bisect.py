@@ -112,9 +112,9 @@ def test_a_slope_names_nobody() -> None:
 
 
 def test_the_builds_of_a_budget_are_never_exceeded() -> None:
-    world = World({"first": [(30, 0.05)]})
+    world = World({"first": [(30, 0.05)]}, broken=frozenset({32}))
     known = world.searched(limits=Limits(builds=5))
-    assert len(known.made) <= 5
+    assert len(known.makings) == 5
     assert [one.state for one in bisect.standings(known)] == ["open"]
 
 

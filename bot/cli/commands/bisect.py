@@ -10,7 +10,7 @@ import typer
 
 from bot.cli import destinations, quantities
 from bot.cli.boundary import INTERRUPTED
-from bot.cli.options import Method, Selection, flattened
+from bot.cli.options import DEFAULT_INSTALL, InstallCommand, Method, Selection, With, flattened
 
 AUTOMATIC = "auto"
 
@@ -42,10 +42,10 @@ class Probing(Method):
 
 @flattened
 def bisect(
-    selection: Searched,
-    method: Probing,
     good: Annotated[str, typer.Option("--good", metavar="A", help="A commit, a day or a build before the change.")],
     bad: Annotated[str, typer.Option("--bad", metavar="B", help="One with the change.")],
+    selection: Searched,
+    method: Probing,
     over: Annotated[
         str, typer.Option("--over", metavar="WHAT", help="commits of this repository, nightlies, or a list of builds.")
     ] = "commits",
@@ -57,13 +57,8 @@ def bisect(
         pathlib.Path | None,
         typer.Option("--candidates", metavar="FILE", help="With --over list: a file of builds between, one a line."),
     ] = None,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="REQUIREMENT", help="Installed into builds that are made. Repeatable."),
-    ] = None,
-    install_command: Annotated[
-        str, typer.Option("--install-command", metavar="COMMAND", help="Installs a commit into its build.")
-    ] = "pip install -e .",
+    beside: With = None,
+    install_command: InstallCommand = DEFAULT_INSTALL,
     confidence: Annotated[
         str, typer.Option("--confidence", metavar="PERCENT", help="Probability at which a culprit is named.")
     ] = "95%",
@@ -73,9 +68,6 @@ def bisect(
     max_builds: Annotated[
         int | None, typer.Option("--max-builds", metavar="N", min=2, help="Most builds, the two ends included.")
     ] = None,
-    proof: Annotated[
-        bool, typer.Option("--proof/--no-proof", help="Whether a culprit has to stand against its parent and a revert.")
-    ] = True,
     state: Annotated[
         pathlib.Path | None,
         typer.Option("--state", metavar="FILE", help="Keeps the search (default: a fresh name in out/)."),
@@ -134,7 +126,7 @@ def bisect(
         **bisecting.words(selection),
         **bisecting.words(method),
         **({"--with": "\n".join(beside)} if beside else {}),
-        **({"--install-command": install_command} if install_command != buildcache.DEFAULT_INSTALL else {}),
+        **({"--install-command": install_command} if install_command != DEFAULT_INSTALL else {}),
         **({"--confidence": confidence} if confidence != "95%" else {}),
     }
     known = searches.with_same_options(searches.read(path), asked, path) if resumed else None
@@ -150,6 +142,8 @@ def bisect(
     tests = tuple(group.test(mode) for group in session.groups for mode in group.modes)
     if not tests:
         raise UserError("no test of this selection can run on the good end; choose others with --tests")
+    if known is not None and known.tests != tests:
+        raise UserError(f"{path} was begun with other tests than this selection has now; begin again with --state")
     if state is None:
         path.parent.mkdir(parents=True, exist_ok=True)
     search = known or searches.Search(
@@ -170,7 +164,6 @@ def bisect(
         half_width=half_width,
         limits=searches.Limits(builds=max_builds),
         total_seconds=total,
-        prove=proof,
     )
     try:
         complete = bench.carry_out()
