@@ -64,6 +64,8 @@ class World:
     failing: frozenset[int] = frozenset()
     first_error: float = 0.0
     """What is added to the very first reading."""
+    freedoms: tuple[int, ...] = (3, 5, 11)
+    """Degrees of freedom of the errors, one of these each time."""
     readings: int = field(default=0, init=False)
 
     def read(self, test: str, place: int) -> Figure:
@@ -71,7 +73,7 @@ class World:
         luck = random.Random(f"{self.seed}/{test}/{place}").gauss(0, self.luck)
         draw = random.Random(f"{self.seed}/{test}/{place}/{self.readings}")
         level = sum(math.log1p(size) for position, size in self.steps[test] if place >= position)
-        freedom = draw.choice((3, 5, 11))
+        freedom = draw.choice(self.freedoms)
         error = self.error * math.sqrt(draw.gammavariate(freedom / 2, 2) / freedom)
         value = level + luck + self.drift * place + draw.gauss(0, self.error)
         value += draw.gauss(0, 0.05) if draw.random() < self.wrong else 0.0

@@ -43,6 +43,9 @@ SEARCHING = 0.8
 PROOF_BUDGETS = 3
 """How many times longer than a probe's a proof's measurement of a test may be."""
 
+PROOF_ATTEMPTS = 2
+"""Measurements of a proof: what the first does not show may have been the machine's noise, and all count together."""
+
 MOST_BROKEN = 8
 """Builds in a row that fail until the fault is taken to be the install command's."""
 
@@ -335,12 +338,18 @@ class Workbench:
             seed=(plan.seed + 1) % 2**31,
         )
         half_width = self.half_width or bisect.wanted_half_width(self.search, tests)
-        name = f"{trial.kind}-{self.search.candidates[trial.culprit].label}".replace(os.sep, "_")
-        # "decided" would end a proof before its size is known.
-        figures, failures = self._measured(builds, tests, name, half_width / 2, plan, threshold=0.99)
-        self._keep(
-            trials=(*self.search.trials, msgspec.structs.replace(trial, figures=figures, failures=failures)),
-        )
+        label = self.search.candidates[trial.culprit].label.replace(os.sep, "_")
+        for attempt in range(1, PROOF_ATTEMPTS + 1):
+            name = f"{trial.kind}-{label}-{attempt}"
+            # "decided" would end a proof before its size is known.
+            figures, failures = self._measured(builds, tests, name, half_width / 2, plan, threshold=0.99)
+            trial = msgspec.structs.replace(
+                trial, figures=(*trial.figures, *figures), failures={**trial.failures, **failures}
+            )
+            blamed = [one for each in bisect.standings(self.search) for one in each.culprits]
+            if all(bisect.shown(one, trial) for one in blamed if one.last == trial.culprit):
+                break
+        self._keep(trials=(*self.search.trials, trial))
 
     def _against_parent(self, first: int, last: int, tests: tuple[str, ...]) -> None:
         parent, culprit = self.search.candidates[first - 1], self.search.candidates[last]

@@ -43,7 +43,7 @@ def test_a_search_that_is_killed_goes_on_and_proves_its_culprit(repository: path
     pytest.importorskip("torch")
     before = _seen(repository)
     options = ("bisect", "--good", f"HEAD~{COMMITS}", "--bad", "HEAD", "--state", "out/state.json", "--resume")
-    options += (*rows.OPTIONS, "--nurseries", "1", "--budget", "3s", "--json", "out/result.json")
+    options += (*rows.OPTIONS, "--nurseries", "1", "--budget", "2s", "--json", "out/result.json")
     (repository / "out").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "bot.cli", *options],
@@ -70,7 +70,7 @@ def test_a_search_that_is_killed_goes_on_and_proves_its_culprit(repository: path
     assert refused.returncode == 2
     assert "was begun with --threshold left out, not 3%" in one_sentence(refused.stderr)
 
-    done = torchwarden(*options, cwd=repository)
+    done = torchwarden(*options, cwd=repository, timeout=900)
     assert done.returncode == 1, done.stdout + done.stderr
     commits = rows.hashes(repository)
     after = bisect.read(state)
@@ -87,12 +87,6 @@ def test_a_search_that_is_killed_goes_on_and_proves_its_culprit(repository: path
     assert commits[CULPRIT] in done.stdout and "Ada Example" in done.stdout and "+300%" in done.stdout
     assert f"--good git:{commits[0]} --bad git:{commits[COMMITS]}" in found["command"]
     assert _seen(repository) == before
-
-    # Everything is known: it is only said again.
-    again = torchwarden(*options, cwd=repository)
-    assert again.returncode == 1
-    assert "probe" not in "".join(line for line in again.stderr.splitlines() if line.startswith("probe"))
-    assert bisect.read(state).probes == after.probes
 
 
 @pytest.mark.parametrize(
