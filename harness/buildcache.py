@@ -42,6 +42,18 @@ _GIT = ("git", "-c", "advice.detachedHead=false")
 Say = Callable[[str], None]
 
 
+class NotMade(UserError):
+    """A command that makes a build failed; `log` is the file that tells more, or ""."""
+
+    def __init__(self, sentence: str, log: str = "") -> None:
+        super().__init__(sentence)
+        self.log = log
+
+
+class NotKept(UserError):
+    """The folder of builds cannot be written, which says nothing of the build."""
+
+
 @dataclass(frozen=True)
 class Beside:
     """What builds are made with: packages beside torch, and how a commit of the repository is installed."""
@@ -69,7 +81,7 @@ def interpreter(
                 return python
             _make(specification, beside, recipe, home, folder / f"{digest}.log", environment, say)
     except OSError as error:
-        raise UserError(
+        raise NotKept(
             f"the build {specification.name} cannot be kept in {folder} ({error.strerror}); free some space there, or "
             "name another folder with XDG_CACHE_HOME"
         ) from None
@@ -243,9 +255,11 @@ class _Workshop:
             raise self.failed(shown, last_words(said) or f"exit code {status}")
         return said
 
-    def failed(self, shown: str, why: str) -> UserError:
+    def failed(self, shown: str, why: str) -> NotMade:
         """The sentence for a command that failed."""
-        return UserError(f"the build {self._name} cannot be made: `{shown}` failed ({why}); its log is {self._log}")
+        return NotMade(
+            f"the build {self._name} cannot be made: `{shown}` failed ({why}); its log is {self._log}", str(self._log)
+        )
 
 
 def last_words(said: str) -> str:
@@ -275,7 +289,7 @@ def _nightly(workshop: _Workshop, specification: Specification, beside: Beside, 
     said = workshop.pip("index", "versions", "--pre", "torch", "--index-url", NIGHTLY_INDEX)
     version = nightly_version(said, day)
     if version is None:
-        raise UserError(f"PyTorch has no nightly of {day} at {NIGHTLY_INDEX}; name another day")
+        raise NotMade(f"PyTorch has no nightly of {day} at {NIGHTLY_INDEX}; name another day")
     workshop.pip("install", "--pre", f"torch=={version}", "--index-url", NIGHTLY_INDEX)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = (
     *("list", "run", "judge", "report", "bench", "calibrate", "compare", "score", "export", "import", "schema"),
+    "bisect",
     "reference",
     "nightly",
     "swap",

@@ -10,6 +10,7 @@ import typer
 from bot.cli.boundary import EXIT_CODES
 from bot.cli.commands import (
     bench,
+    bisect,
     calibrate,
     check,
     comment,
@@ -61,6 +62,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "check": check.check,
     "bench": bench.bench,
     "nightly": nightly.nightly,
+    "bisect": bisect.bisect,
     "calibrate": calibrate.calibrate,
     "compilers": compilers.compilers,
     "profile": profile.profile,

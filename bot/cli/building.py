@@ -20,6 +20,7 @@ from bot.cli.options import Builds
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    from harness.buildcache import Beside
     from harness.buildspec import Specification
     from harness.records import Build
 
@@ -77,33 +78,45 @@ def _variables(entries: Sequence[str]) -> dict[str, str]:
 
 def resolve(wanted: Sequence[Asked], builds: Builds, device: str) -> tuple[Build, ...]:
     """The builds, in the order asked for, made where they are not there yet. Raises UserError."""
-    from harness import buildcache, buildspec
-    from harness.builds import resolve as one_resolved
+    from harness import buildcache
 
-    environment = dict(os.environ)
     beside = buildcache.Beside(tuple(builds.beside or ()), builds.install_command)
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def make(specification: buildspec.Specification) -> pathlib.Path:
-        return buildcache.interpreter(specification, beside, cache_folder() / "builds", environment, say)
-
     found: dict[tuple[str, tuple[tuple[str, str], ...]], Build] = {}
-    made = []
+    resolved = []
     # The head first: without one there is nothing to judge, whatever the base is.
     for one in reversed(wanted):
         pinned = buildcache.pinned(one.specification, beside)
         key = pinned.text, tuple(sorted(one.variables.items()))
         if key not in found:
-            build = one_resolved(pinned, environment, device=device, variables=one.variables, make=make)
-            found[key] = msgspec.structs.replace(
-                build,
-                beside=beside.packages if pinned.made else (),
-                install_command=beside.install_command if pinned.kind == "git" else "",
-            )
-        made.append(msgspec.structs.replace(found[key], name=one.name))
-    return tuple(reversed(made))
+            found[key] = made(pinned, beside, device, one.variables)
+        resolved.append(msgspec.structs.replace(found[key], name=one.name))
+    return tuple(reversed(resolved))
+
+
+def made(
+    specification: Specification, beside: Beside, device: str, variables: Mapping[str, str] | None = None
+) -> Build:
+    """The build of a pinned specification, made where it is not there yet; says on stderr what is done.
+
+    Its processes get `variables`. Raises UserError.
+    """
+    from harness import buildcache
+    from harness.builds import resolve as one_resolved
+
+    environment = dict(os.environ)
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def make(asked: Specification) -> pathlib.Path:
+        return buildcache.interpreter(asked, beside, cache_folder() / "builds", environment, say)
+
+    build = one_resolved(specification, environment, device=device, variables=variables, make=make)
+    return msgspec.structs.replace(
+        build,
+        beside=beside.packages if specification.made else (),
+        install_command=beside.install_command if specification.kind == "git" else "",
+    )
 
 
 def cache_folder() -> pathlib.Path:

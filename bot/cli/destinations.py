@@ -100,9 +100,14 @@ def write_new(
 
 def fresh_run(folder: pathlib.Path, kind: str = "run") -> pathlib.Path:
     """A name for a new run file in `folder` that is not taken: `run-20260102T030405.jsonl`, in UTC."""
+    return fresh(folder, kind, ".jsonl")
+
+
+def fresh(folder: pathlib.Path, kind: str, suffix: str) -> pathlib.Path:
+    """A name for a new file in `folder` that is not taken, from its kind and the time in UTC."""
     stem = f"{kind}-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%S}"
-    path, number = folder / f"{stem}.jsonl", 1
+    path, number = folder / f"{stem}{suffix}", 1
     while path.exists():
         number += 1
-        path = folder / f"{stem}-{number}.jsonl"
+        path = folder / f"{stem}-{number}{suffix}"
     return path

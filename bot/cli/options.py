@@ -19,6 +19,15 @@ MEASURED, BUILDS, METHOD = "What is measured", "Builds", "How it is measured"
 
 Reference = Annotated[pathlib.Path | None, typer.Option("--reference", metavar="YAML", help="Stored norms.")]
 
+With = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="REQUIREMENT", help="Installed into builds that are made. Repeatable."),
+]
+InstallCommand = Annotated[
+    str, typer.Option("--install-command", metavar="COMMAND", help="Installs a commit into its build of git:REF.")
+]
+DEFAULT_INSTALL = "pip install -e ."
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -91,13 +100,8 @@ class Builds:
             "--ab-env", metavar="NAME=VALUE", help="Compare the head with itself without this variable. Repeatable."
         ),
     ] = None
-    beside: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="REQUIREMENT", help="Installed into builds that are made. Repeatable."),
-    ] = None
-    install_command: Annotated[
-        str, typer.Option("--install-command", metavar="COMMAND", help="Installs a commit into its build of git:REF.")
-    ] = "pip install -e ."
+    beside: With = None
+    install_command: InstallCommand = DEFAULT_INSTALL
 
 
 @dataclasses.dataclass(frozen=True)
