@@ -23,14 +23,16 @@ from bot import cautions, numbers, reproduce, score
 from bot import comparison as comparisons
 from bot import policy as policies
 from bot.comparison import Comparison
+from bot.explanation import Explanations
 from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
 from bot.speedup import speedups
 from bot.taskmap import TASKS
 from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, TestVerdict, Verdict
 from harness import __version__, stats
+from harness.errors import UserError
 from harness.records import LaneRecord, Run, Status, Test
-from harness.testname import canonical, parse_test_name
+from harness.testname import canonical, parse_test_name, quoted
 
 LONGEST_STDERR = 4000
 """Characters of a failed test's stderr that a verdict keeps, from its end."""
@@ -46,11 +48,13 @@ def judge(
     policy: Policy | None = None,
     reference: Reference | None = None,
     inputs: Sequence[Input] = (),
+    explanations: Explanations | None = None,
 ) -> Verdict:
     """The verdict on a run, against its own base lanes or else against a reference.
 
-    `inputs` names the files that `run` and `reference` came from, for `bot.replay`. Raises UserError for a policy that
-    cannot be meant, a test whose name is not in V1's grammar, and seconds that no step can take.
+    `inputs` names the files that all this came from, for `bot.replay`; `explanations` say why tests of this run
+    changed. Raises UserError for explanations of another run, a policy that cannot be meant,
+    a test whose name is not in V1's grammar, and seconds that no step can take.
     """
     policy = Policy() if policy is None else policy
     norms = None if reference is None else {canonical(name): entry for name, entry in reference.tests.items()}
@@ -59,6 +63,7 @@ def judge(
     drafts = [draft for test in tests if test.status != "skip" for draft in _drafted(case, test)]
     drafts, wander = _widened(drafts)
     entries = sorted([*_concluded(case, drafts), *_absent(case)], key=lambda entry: entry.test)
+    entries = _explained(entries, run, explanations)
     scored = _scored(case, drafts, entries)
     detectable = [entry.detectable for entry in entries if entry.detectable is not None]
     header = run.header
@@ -290,6 +295,24 @@ def _figures(lane: LaneRecord | None, norm: Entry | None = None) -> dict[str, fl
     if norm is not None:
         found["reference_seconds"] = norm.norm
     return found
+
+
+def _explained(entries: list[TestVerdict], run: Run, given: Explanations | None) -> list[TestVerdict]:
+    """The entries with the lines of their explanations. Raises UserError for explanations of something else."""
+    if given is None:
+        return entries
+    if given.run != run.header.run:
+        raise UserError(
+            f"the explanation is of the run {quoted(given.run)}, not of {run.header.run}; explain this run's verdict"
+        )
+    if strangers := {one.test for one in given.tests} - {entry.test for entry in entries}:
+        raise UserError(f"the explanation names {quoted(min(strangers))}, which this run has not; explain its verdict")
+    return [
+        entry
+        if (found := given.of(entry.test)) is None
+        else msgspec.structs.replace(entry, explanation=found.lines, operators=found.tables.operators)
+        for entry in entries
+    ]
 
 
 def _absent(case: _Case) -> list[TestVerdict]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot import explanation as explanations
 from bot import reference as references
 from bot import verdict as verdicts
 from bot.judge import judge
@@ -29,7 +30,11 @@ _NOT_COMPARED = frozenset({"tool_version"})
 
 
 def judge_files(
-    runs: Sequence[pathlib.Path], *, policy: Policy | None = None, reference: pathlib.Path | None = None
+    runs: Sequence[pathlib.Path],
+    *,
+    policy: Policy | None = None,
+    reference: pathlib.Path | None = None,
+    explanation: pathlib.Path | None = None,
 ) -> Verdict:
     """The verdict on a run file, or on all shards of a run, with its inputs named.
 
@@ -40,10 +45,14 @@ def judge_files(
     if reference is not None:
         inputs.append(input_of(reference, "reference"))
         norms = references.load(reference)
-    return judge(records.join(runs), policy=policy, reference=norms, inputs=inputs)
+    told = None
+    if explanation is not None:
+        inputs.append(input_of(explanation, "explanation"))
+        told = explanations.read(explanation)
+    return judge(records.join(runs), policy=policy, reference=norms, inputs=inputs, explanations=told)
 
 
-def input_of(path: pathlib.Path, kind: Literal["run", "reference"]) -> Input:
+def input_of(path: pathlib.Path, kind: Literal["run", "reference", "explanation"]) -> Input:
     """A file as a verdict names it. Raises UserError when it cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -66,9 +75,12 @@ def verify(path: pathlib.Path, folders: Sequence[pathlib.Path] = ()) -> Verdict:
     found = [(one, _find(one, path, [path.parent, *folders])) for one in claimed.inputs]
     runs = [place for one, place in found if one.kind == "run"]
     norms = [place for one, place in found if one.kind == "reference"]
-    if not runs or len(norms) > 1:
+    told = [place for one, place in found if one.kind == "explanation"]
+    if not runs or len(norms) > 1 or len(told) > 1:
         raise UserError(f"{path} does not name the files it was derived from; judge the run again with --out")
-    derived = judge_files(runs, policy=claimed.policy, reference=norms[0] if norms else None)
+    derived = judge_files(
+        runs, policy=claimed.policy, reference=norms[0] if norms else None, explanation=told[0] if told else None
+    )
     for place, ours, theirs in _differences(msgspec.to_builtins(derived), msgspec.to_builtins(claimed), ""):
         hint = f" (it was written by version {claimed.tool_version}, this is {__version__})"
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot.explanation import OperatorChange
 from harness.errors import UserError
 from harness.records import Build, Health, Machine, Plan
 
@@ -41,7 +42,7 @@ class Input(Part, frozen=True, kw_only=True):
     """A file the verdict was derived from: its base name, what it is, and the SHA-256 of its bytes."""
 
     name: str
-    kind: Literal["run", "reference"]
+    kind: Literal["run", "reference", "explanation"]
     sha256: str
 
 
@@ -91,6 +92,10 @@ class TestVerdict(Part, frozen=True, kw_only=True):
     health: Health | None = None
     stderr: str = ""
     warnings: tuple[str, ...] = ()
+    explanation: tuple[str, ...] = ()
+    """Why it changed, in plain words, the most telling first (`bot.explanation`)."""
+    operators: tuple[OperatorChange, ...] = ()
+    """The operators behind the explanation, by the size of their change."""
 
     @property
     def signal(self) -> bool:

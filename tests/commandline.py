@@ -13,6 +13,7 @@ COMMANDS = (
     *("list", "run", "judge", "report", "bench", "calibrate", "compare", "score", "export", "import", "schema"),
     "reference",
     "profile",
+    "explain",
     "validate",
 )
 

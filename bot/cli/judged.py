@@ -24,7 +24,12 @@ def policy_of(judging: Judging, threshold: float) -> Policy:
 
 
 def judge(
-    runs: Sequence[pathlib.Path], judging: Judging, *, reference: pathlib.Path | None, threshold: str | None
+    runs: Sequence[pathlib.Path],
+    judging: Judging,
+    *,
+    reference: pathlib.Path | None,
+    threshold: str | None,
+    explanation: pathlib.Path | None = None,
 ) -> Verdict:
     """The verdict on run files. Without `threshold` the one holds that the run was measured for. Raises UserError."""
     policy_of(judging, Policy().threshold)
@@ -32,7 +37,7 @@ def judge(
         limit = quantities.percentage(threshold, "--threshold")
     else:
         limit = _header(runs[0]).plan.threshold
-    return replay.judge_files(runs, policy=policy_of(judging, limit), reference=reference)
+    return replay.judge_files(runs, policy=policy_of(judging, limit), reference=reference, explanation=explanation)
 
 
 def _header(path: pathlib.Path) -> records.Header:
