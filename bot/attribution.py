@@ -20,8 +20,8 @@ from bot.explanation import (
     OperatorChange,
     StepChange,
     Tables,
-    lines,
 )
+from bot.findings import lines
 from harness.callgrind import Counts
 from harness.evidence import Evidence, Side
 from harness.profiles import Operator

@@ -31,34 +31,36 @@ def build(folder: pathlib.Path, products: int) -> str:
 @pytest.mark.slow
 def test_a_signal_is_explained_from_the_run_to_the_report(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("torch")
-    builds = ("--base", build(tmp_path / "one", 2), "--head", build(tmp_path / "two", 4))
+    builds = ("--base", build(tmp_path / "one", 2), "--head", build(tmp_path / "two", 12))
     cpus = ",".join(map(str, machine.choose_cpus(1)))
 
-    def warden(*arguments: object, code: int = 0) -> str:
+    def warden(*arguments: object, codes: tuple[int, ...] = (0,)) -> str:
         done = torchwarden(*arguments, cwd=tmp_path, timeout=900)
-        assert done.returncode == code, done.stdout + done.stderr
+        assert done.returncode in codes, done.stdout + done.stderr
         return done.stdout
 
+    # On a busy machine a few seconds need not decide anything; what is explained does not hang on it.
+    judged = (1, 3)
     plan = ("--suite", SUITE, "--type", "eval", "--budget", "4s", "--nurseries", 2, "--cpus", cpus)
     warden("run", *plan, *builds, "--code-pages", "shared", "--out", "run.jsonl")
-    warden("judge", "run.jsonl", "--out", "verdict.json", code=1)
+    warden("judge", "run.jsonl", "--out", "verdict.json", codes=judged)
     said = warden(
         *("explain", "verdict.json", "--run", "run.jsonl", "--suite", SUITE, *builds, "--cpus", cpus),
-        *("--count-limit", "0s", "--out", "explain.json"),
+        *("--tests", TEST, "--count-limit", "0s", "--out", "explain.json"),
     )
     (found,) = explanation.read(tmp_path / "explain.json").tests
     assert found.test == TEST and found.change is not None and found.change > 0.2
     first = found.lines[0]
-    assert first.startswith("aten::bmm +") and "% of the change" in first and "calls 2 → 4" in first
+    assert first.startswith("aten::bmm +") and "% of the change" in first and "calls 2 → 12" in first
     assert first in said
     row = next(row for row in found.tables.operators if row.name == "aten::bmm")
     assert row.stands_out and row.share is not None and 0.7 < row.share < 1.3
     assert found.skipped == {"instruction counts": "they were not asked for"}
 
-    page = warden("judge", "run.jsonl", "--explanation", "explain.json", "--out", "told.json", code=1)
+    page = warden("judge", "run.jsonl", "--explanation", "explain.json", "--out", "told.json", codes=judged)
     assert f"Why {TEST}:" in page and "aten::bmm +" in page
     assert verdict.read(tmp_path / "told.json").tests[0].explanation == found.lines
-    warden("judge", "--verify", "told.json", code=1)
+    warden("judge", "--verify", "told.json", codes=judged)
     # A line that somebody made up does not follow from the inputs.
     text = (tmp_path / "told.json").read_text()
     (tmp_path / "told.json").write_text(text.replace("aten::bmm +", "aten::innocent +"))
