@@ -216,7 +216,7 @@ def _explained(verdict: Verdict) -> Iterable[RenderableType]:
         yield Text()
     for entry in entries[:ROWS]:
         yield Text(f"Why {clean(entry.test)}:")
-        for line in entry.explanation:
+        for line in entry.explanation[:5]:
             yield Padding(Text(clean(line, 500)), (0, 0, 0, 2))
 
 

@@ -24,8 +24,8 @@ def explain(
         str | None, typer.Option("--tests", metavar="LIST", help="Only these tests (default: every signal).")
     ] = None,
     run: Annotated[
-        pathlib.Path | None,
-        typer.Option("--run", metavar="RUN", help="The run that was judged, for memory, faults and compilation."),
+        list[pathlib.Path] | None,
+        typer.Option("--run", metavar="RUN", help="The run that was judged, or all its shards, for its other figures."),
     ] = None,
     suite: Annotated[
         list[str] | None,
@@ -62,9 +62,9 @@ def explain(
     known = list(dict.fromkeys(entry.test for entry in found.tests))
     signals = list(dict.fromkeys(entry.test for entry in found.tests if entry.signal))
     chosen = explaining.wanted(signals, known, tests)
-    measured = None if run is None else records.read(run)
+    measured = records.join(run) if run else None
     if measured is not None and measured.header.run != found.run:
-        raise UserError(f"{run} is not the run that {verdict} was judged from; name that one with --run")
+        raise UserError(f"{verdict} was judged from another run than the one of --run; name that one, all its shards")
     if builds.base is None:
         raise UserError("a change is explained by comparing two builds; name the other one with --base")
     session = _session(found, chosen, builds, suite, cpus)

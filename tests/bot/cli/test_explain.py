@@ -41,7 +41,7 @@ def test_a_signal_is_explained_from_the_run_to_the_report(tmp_path: pathlib.Path
 
     # On a busy machine a few seconds need not decide anything; what is explained does not hang on it.
     judged = (1, 3)
-    plan = ("--suite", SUITE, "--type", "eval", "--budget", "4s", "--nurseries", 2, "--cpus", cpus)
+    plan = ("--suite", SUITE, "--type", "eval", "--budget", "4s", "--nurseries", 1, "--cpus", cpus)
     warden("run", *plan, *builds, "--code-pages", "shared", "--out", "run.jsonl")
     warden("judge", "run.jsonl", "--out", "verdict.json", codes=judged)
     said = warden(
