@@ -21,9 +21,8 @@ def test_injected_work_is_in_the_head_and_figures_are_measured_where_no_run_is_g
     (found,) = evidence.gather(session, [TEST], limit_seconds=0)
     assert found.test == TEST
     assert found.skipped == {evidence.INSTRUCTIONS: "they were not asked for"}
-    base, head = (
-        [{one.name: one for one in profile} for profile in side.profiles] for side in (found.base, found.head)
-    )
+    sides = (found.base, found.head)
+    base, head = ([{one.name: one for one in profile} for profile in side.profiles] for side in sides)
     assert len(base) == len(head) == 2
     assert all("aten::mm" not in profile and "aten::addmm" in profile for profile in base)
     assert all(profile["aten::mm"].calls >= 1 for profile in head)
