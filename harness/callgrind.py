@@ -1,8 +1,8 @@
 """Instructions of one step of a lane, counted under `valgrind --tool=callgrind`.
 
 A count does not depend on what else the machine does: on this project's machine two processes counted the same step to
-the very instruction, and steps of one process differed by up to 0.33 % (`SPREAD`). So it tells a step that does more work
-from one that does the same work more slowly.
+the very instruction, and steps of one process differed by up to 0.33 % (`SPREAD`). So it tells a step that does more
+work from one that does the same work more slowly.
 
 What it cannot tell is said with it. Valgrind emulates a processor of its own and does not know AVX-512 or AMX, so
 torch and oneDNN choose other kernels there than outside (`Counts.kernels` names their instruction set); a change that
