@@ -119,7 +119,8 @@ def _operator(row: OperatorChange) -> str:
         return f"{name} goes against the change ({'; '.join(facts)})"
     share = f"{numbers.fixed(100 * row.share, 0)} %"
     if row.share_half_width is not None:
-        facts.append(f"share ± {numbers.fixed(max(100 * row.share_half_width, 1), 0)} points")
+        points = numbers.fixed(max(100 * row.share_half_width, 1), 0)
+        facts.append(f"share ± {points} {'point' if points == '1' else 'points'}")
     return f"{name} accounts for {share} of the change ({'; '.join(facts)})"
 
 
