@@ -1,8 +1,10 @@
 """From the evidence on a test to figures of base and head: what changed, and by how much more than chance.
 
 Every operator has a profile of each build from each pair, taken one after the other; its change is the mean over the
-pairs of head minus base, with the interval of Student's t. An operator stands out when its interval, at a level shared
-among all operators (Bonferroni), lies off zero, and its change is at least a hundredth of a step. The share of an
+pairs of head minus base, with the interval of Student's t. An operator stands out when its change is at least a
+hundredth of a step and no chance, at a level shared among all operators (Bonferroni): its interval lies off zero, or
+every profile of one build lies beyond every one of the other, which is the rank sum test at its extreme and does not
+mind that a busy machine stretches a few profiles out of all measure. The share of an
 operator is its change over the change of the step, both from the same pairs, with the interval of a ratio of means.
 """
 
@@ -82,22 +84,27 @@ def _operators(base: Side, head: Side) -> tuple[StepChange | None, tuple[Operato
         base_kernels=_mean([math.fsum(map(kernels, profile.values())) for profile in sides[0]]),
         head_kernels=_mean([math.fsum(map(kernels, profile.values())) for profile in sides[1]]),
     )
+    level = (1 - CONFIDENCE) / len(names)
+    # By chance all profiles of one build come before all of the other in two of all orders.
+    ranked = 2 / math.comb(2 * len(pairs), len(pairs)) <= level
     shown = abs(mean) > max(half, SMALLEST_SHARE_OF_STEP * step.base_seconds)
     rows = []
     for name in names:
         before, after = ([profile.get(name) for profile in side] for side in sides)
-        each = [seconds(theirs) - seconds(ours) for ours, theirs in zip(before, after, strict=True)]
-        change, width = _interval(each, (1 - CONFIDENCE) / len(names))
+        took = [[seconds(one) for one in side] for side in (before, after)]
+        each = [theirs - ours for ours, theirs in zip(*took, strict=True)]
+        change, width = _interval(each, level)
+        apart = ranked and (max(took[0]) < min(took[1]) or max(took[1]) < min(took[0]))
         share = change / mean if shown and mean else None
         # The residuals of a ratio of means, as in sampling from pairs (Cochran, "Sampling Techniques", section 6.4).
         spread = None if share is None else _interval([d - share * m for d, m in zip(each, moved, strict=True)], 0.05)
         rows.append(
             OperatorChange(
                 name=name,
-                base_seconds=_mean([seconds(one) for one in before]),
-                head_seconds=_mean([seconds(one) for one in after]),
+                base_seconds=_mean(took[0]),
+                head_seconds=_mean(took[1]),
                 half_width=width,
-                stands_out=abs(change) > max(width, SMALLEST_SHARE_OF_STEP * step.base_seconds),
+                stands_out=(apart or abs(change) > width) and abs(change) > SMALLEST_SHARE_OF_STEP * step.base_seconds,
                 share=share,
                 share_half_width=None if spread is None else spread[1] / abs(mean),
                 base_calls=_mean([one.calls if one else 0.0 for one in before]),

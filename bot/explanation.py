@@ -35,7 +35,8 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class OperatorChange(_Strict, frozen=True, kw_only=True):
     """An operator's own time per step in base and head: on the host, or on the device where there is one.
 
-    `half_width` is that of the interval of the difference, at the level at which `stands_out` was decided. `share` of
+    `half_width` is that of the interval of the difference, at the level at which `stands_out` was decided (by it, or by
+    rank where every profile of one build lies beyond every one of the other). `share` of
     the step's change, with the half-width of its 95 % interval; None where the step itself did not change measurably.
     """
 

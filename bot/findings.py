@@ -96,7 +96,12 @@ def _operators(tables: Tables, change: float | None) -> Iterator[str]:
         yield f"no operator stands out: {each} ({seen})"
     elif not resolved:
         yield f"the profiles' sum did not change by more than noise ({numbers.seconds(moved)} ± {width} {where})"
-    if resolved and change is not None and abs(change) > 0.01 and (moved > 0) != (change > 0):
+    if (
+        any(row.share is not None for row in told)
+        and change is not None
+        and abs(change) > 0.01
+        and (moved > 0) != (change > 0)
+    ):
         way = "slower" if moved > 0 else "faster"
         yield f"under the profiler the step went {way}, against what was timed: do not rely on the operators' shares"
 

@@ -72,6 +72,15 @@ def said(change: float | None, **figures: object) -> tuple[str, ...]:
                 "the profiles' sum did not change by more than noise (50.0 µs ± 200 µs of a step under the profiler)",
             ],
         ),
+        # Without an operator there are no shares to rely on.
+        (
+            -0.2,
+            {"step": step(20e-3, 24e-3), "operators": (operator("aten::mm", 1e-3, 5e-3, stands_out=False, share=1.0),)},
+            [
+                "no operator stands out: 1 operator, each within noise or a small part "
+                "(20.0 → 24.0 ms of a step under the profiler, 4.00 ms more ± 100 µs)"
+            ],
+        ),
         (
             -0.2,
             {"step": step(20e-3, 24e-3), "operators": (DRIVER,)},
