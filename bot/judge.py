@@ -27,6 +27,7 @@ from bot import policy as policies
 from bot.commonmode import CommonMode, common_mode
 from bot.comparison import CONTROL_SUITE, Comparison
 from bot.confirmation import Second
+from bot.explanation import Explanations
 from bot.ledger import Ledger
 from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
@@ -37,7 +38,7 @@ from harness import __version__, stats
 from harness.benchmark import suite_name
 from harness.errors import UserError
 from harness.records import LaneRecord, Run, Status, Test
-from harness.testname import canonical, parse_test_name
+from harness.testname import canonical, parse_test_name, quoted
 
 LONGEST_STDERR = 4000
 """Characters of a failed test's stderr that a verdict keeps, from its end."""
@@ -55,13 +56,15 @@ def judge(
     confirmation: Run | None = None,
     ledger: Ledger | None = None,
     inputs: Sequence[Input] = (),
+    explanations: Explanations | None = None,
 ) -> Verdict:
     """The verdict on a run, against its own base lanes or else against a reference.
 
     `confirmation` is a run that measured suspect tests again (`bot.confirmation`); `ledger` says which changes were
-    accepted and how the reference has moved. `inputs` names the files that all of these came from, for `bot.replay`.
-    Raises UserError for a policy that cannot be meant, a test whose name is not in V1's grammar, seconds that no step
-    can take, and a confirmation of another run or of other builds.
+    accepted and how the reference has moved; `explanations` say why tests of this run changed. `inputs` names the files
+    that all of these came from, for `bot.replay`. Raises UserError for a policy that cannot be meant, a test whose name
+    is not in V1's grammar, seconds that no step can take, a confirmation of another run or of other builds, and
+    explanations of another run.
     """
     policy = Policy() if policy is None else policy
     norms = None if reference is None else {canonical(name): entry for name, entry in reference.tests.items()}
@@ -86,6 +89,7 @@ def judge(
         entries, scored = _withdrawn(entries, scored, common)
     entries = _by_ledger(case, drafts, entries, ledger)
     scored = _score_by_ledger(case, drafts, entries, scored, ledger)
+    entries = _explained(entries, run, explanations)
     entries.sort(key=lambda entry: entry.test)
     detectable = [entry.detectable for entry in entries if entry.detectable is not None]
     header = run.header
@@ -495,6 +499,24 @@ def _figures(lane: LaneRecord | None, norm: Entry | None = None) -> dict[str, fl
     if norm is not None:
         found["reference_seconds"] = norm.norm
     return found
+
+
+def _explained(entries: list[TestVerdict], run: Run, given: Explanations | None) -> list[TestVerdict]:
+    """The entries with the lines of their explanations. Raises UserError for explanations of something else."""
+    if given is None:
+        return entries
+    if given.run != run.header.run:
+        raise UserError(
+            f"the explanation is of the run {quoted(given.run)}, not of {run.header.run}; explain this run's verdict"
+        )
+    if strangers := {one.test for one in given.tests} - {entry.test for entry in entries}:
+        raise UserError(f"the explanation names {quoted(min(strangers))}, which this run has not; explain its verdict")
+    return [
+        entry
+        if (found := given.of(entry.test)) is None
+        else msgspec.structs.replace(entry, explanation=found.lines, operators=found.tables.operators)
+        for entry in entries
+    ]
 
 
 def _absent(case: _Case) -> list[TestVerdict]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot import explanation as explanations
 from bot import ledger as ledgers
 from bot import reference as references
 from bot import verdict as verdicts
@@ -36,6 +37,7 @@ def judge_files(
     reference: pathlib.Path | None = None,
     confirmations: Sequence[pathlib.Path] = (),
     ledger: pathlib.Path | None = None,
+    explanation: pathlib.Path | None = None,
 ) -> Verdict:
     """The verdict on a run file, or on all shards of a run, with its inputs named.
 
@@ -56,12 +58,22 @@ def judge_files(
     if confirmations:
         inputs += [input_of(path, "confirmation") for path in confirmations]
         second = records.join(confirmations)
+    told = None
+    if explanation is not None:
+        inputs.append(input_of(explanation, "explanation"))
+        told = explanations.read(explanation)
     return judge(
-        records.join(runs), policy=policy, reference=norms, confirmation=second, ledger=accepted, inputs=inputs
+        records.join(runs),
+        policy=policy,
+        reference=norms,
+        confirmation=second,
+        ledger=accepted,
+        explanations=told,
+        inputs=inputs,
     )
 
 
-def input_of(path: pathlib.Path, kind: Literal["run", "reference", "confirmation", "ledger"]) -> Input:
+def input_of(path: pathlib.Path, kind: Literal["run", "reference", "confirmation", "ledger", "explanation"]) -> Input:
     """A file as a verdict names it. Raises UserError when it cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -85,7 +97,8 @@ def verify(path: pathlib.Path, folders: Sequence[pathlib.Path] = ()) -> Verdict:
     runs = [place for one, place in found if one.kind == "run"]
     norms = [place for one, place in found if one.kind == "reference"]
     accepted = [place for one, place in found if one.kind == "ledger"]
-    if not runs or len(norms) > 1 or len(accepted) > 1:
+    told = [place for one, place in found if one.kind == "explanation"]
+    if not runs or max(len(norms), len(accepted), len(told)) > 1:
         raise UserError(f"{path} does not name the files it was derived from; judge the run again with --out")
     derived = judge_files(
         runs,
@@ -93,6 +106,7 @@ def verify(path: pathlib.Path, folders: Sequence[pathlib.Path] = ()) -> Verdict:
         reference=norms[0] if norms else None,
         confirmations=[place for one, place in found if one.kind == "confirmation"],
         ledger=accepted[0] if accepted else None,
+        explanation=told[0] if told else None,
     )
     for place, ours, theirs in _differences(msgspec.to_builtins(derived), msgspec.to_builtins(claimed), ""):
         hint = f" (it was written by version {claimed.tool_version}, this is {__version__})"

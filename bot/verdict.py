@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot.explanation import OperatorChange
 from harness.errors import UserError
 from harness.records import Build, Health, Machine, Plan
 
@@ -49,7 +50,7 @@ class Input(Part, frozen=True, kw_only=True):
     """A file the verdict was derived from: its base name, what it is, and the SHA-256 of its bytes."""
 
     name: str
-    kind: Literal["run", "reference", "confirmation", "ledger"]
+    kind: Literal["run", "reference", "confirmation", "ledger", "explanation"]
     sha256: str
 
 
@@ -133,6 +134,10 @@ class TestVerdict(Part, frozen=True, kw_only=True):
     confirmation: Confirmation | None = None
     stderr: str = ""
     warnings: tuple[str, ...] = ()
+    explanation: tuple[str, ...] = ()
+    """Why it changed, in plain words, the most telling first (`bot.explanation`)."""
+    operators: tuple[OperatorChange, ...] = ()
+    """The operators behind the explanation, by the size of their change."""
 
     @property
     def signal(self) -> bool:

@@ -27,6 +27,7 @@ WORKER_MODULES = (
     "clock.py",
     "codepages.py",
     "compilation.py",
+    "counting.py",
     "facts.py",
     "injection.py",
     "lanes.py",

@@ -20,9 +20,10 @@ from harness.pool import Pool
 
 @dataclass(frozen=True)
 class Errand:
-    """What one worker is sent for: a task of `harness.worker.TASKS` on a group's step in a mode of the plan's head.
+    """What one worker is sent for: a task of `harness.worker.TASKS` on a group's step in a mode.
 
-    `more` goes into the worker's order. `result` is the name of a file, which must not hold a path.
+    `more` goes into the worker's order. `result` is the name of a file, which must not hold a path. `build` is the
+    plan's head unless it is named; `nursery` is which of its nurseries the worker is born in.
     """
 
     group: Group
@@ -30,6 +31,8 @@ class Errand:
     task: str
     result: str
     more: Mapping[str, Any]
+    build: str | None = None
+    nursery: int = 0
 
 
 def run(errand: Errand, pool: Pool, plan: records.Plan) -> tuple[dict[str, Any], pathlib.Path]:
@@ -37,7 +40,7 @@ def run(errand: Errand, pool: Pool, plan: records.Plan) -> tuple[dict[str, Any],
 
     Raises `harness.pool.WorkerError` for whatever the worker did instead.
     """
-    lane = Lane(errand.mode, plan.head)
+    lane = Lane(errand.mode, errand.build or plan.head)
     path = pool.folder / errand.result
     order = interleave.order(errand.group, lane, pool, plan) | {
         "task": errand.task,
@@ -46,6 +49,6 @@ def run(errand: Errand, pool: Pool, plan: records.Plan) -> tuple[dict[str, Any],
         "cache": pool.cache(errand.group.name, f"{lane} {errand.task}"),
         **errand.more,
     }
-    nursery = pool.nursery(lane.build, mode_of(lane.mode).environment, 0)
+    nursery = pool.nursery(lane.build, mode_of(lane.mode).environment, errand.nursery)
     with nursery.launch(order, plan.launch_timeout_seconds) as worker:
         return worker.birth[errand.task], path

@@ -301,7 +301,7 @@ class Pool:
             nursery.wait_ready()
 
     def _open(self, build: str, extra: Iterable[tuple[str, str]]) -> Nursery:
-        environment = self._environment_of(build, dict(extra))
+        environment = self.environment(build, dict(extra))
         return Nursery(self._builds[build].python, self._tree, self._folder, environment)
 
     def cache(self, group: str, lane: str) -> str:
@@ -332,7 +332,17 @@ class Pool:
                 raise WorkerError("crash", f"a nursery died and cannot be replaced: {error}") from None
         return nurseries[place]
 
-    def _environment_of(self, build: str, extra: Mapping[str, str]) -> dict[str, str]:
+    @property
+    def tree(self) -> pathlib.Path:
+        """The folder that holds the worker's source, which is what a build's processes import `harness` from."""
+        return self._tree
+
+    def python(self, build: str) -> str:
+        """The interpreter of a build."""
+        return self._builds[build].python
+
+    def environment(self, build: str, extra: Mapping[str, str]) -> dict[str, str]:
+        """What a process of a build finds in its environment, with what its mode adds."""
         threads = str(self.settings.threads)
         environment = {
             **self._environment,

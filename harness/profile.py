@@ -39,6 +39,7 @@ class _Times:
     own: float = 0.0
     total: float = 0.0
     device: float = 0.0
+    kernels: int = 0
 
 
 @dataclass
@@ -56,6 +57,7 @@ class _Row:
         times.own += event.self_cpu_time_total / 1e6
         times.total += event.cpu_time_total / 1e6
         times.device += _first(event, "self_device_time_total", "self_cuda_time_total") / 1e6
+        times.kernels += len(getattr(event, "kernels", None) or ())
         own = ("self_device_memory_usage", "self_cuda_memory_usage") if on_device else ("self_cpu_memory_usage",)
         self.memory_bytes += _first(event, *own)
 
@@ -74,6 +76,7 @@ class _Row:
             "total_seconds": undisturbed(lambda times: times.total),
             "device_seconds": undisturbed(lambda times: times.device),
             "memory_bytes": self.memory_bytes / len(steps),
+            "kernels": sum(times.kernels for times in there) / len(steps),
         }
 
 

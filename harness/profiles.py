@@ -38,6 +38,7 @@ class Calling(_Strict, frozen=True, kw_only=True):
     total_seconds: Duration
     device_seconds: Duration = 0.0
     memory_bytes: Bytes = 0.0
+    kernels: Calls = 0.0
 
 
 class Operator(_Strict, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Operator(_Strict, frozen=True, kw_only=True):
 
     `self_seconds` is its own time on the host and `total_seconds` also that of the operators it calls (an operator
     within itself counts twice there); `device_seconds` is the time of the kernels that it launched itself, 0 on a CPU.
-    `memory_bytes` is what its own code allocated less what it freed.
+    `memory_bytes` is what its own code allocated less what it freed, `kernels` how many kernels and copies it launched.
     """
 
     name: Name
@@ -54,6 +55,7 @@ class Operator(_Strict, frozen=True, kw_only=True):
     total_seconds: Duration
     device_seconds: Duration = 0.0
     memory_bytes: Bytes = 0.0
+    kernels: Calls = 0.0
     shapes: tuple[Calling, ...] = ()
 
 

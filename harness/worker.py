@@ -161,8 +161,16 @@ class Step:
         return taken
 
     def once(self) -> Any:
-        """One step that is not timed; returns what it computed."""
-        return self._step(self._clock)
+        """One step that is not timed, with the injected work behind it; returns what the step computed."""
+        output = self._step(self._clock)
+        if self._extra is not None:
+            self._extra()
+        return output
+
+    @property
+    def products(self) -> int:
+        """Products of injected work that follow a step."""
+        return 0 if self._extra is None else self._extra.count
 
     def sample(self, steps: int, settle: int, kept: bool = True) -> dict[str, Any]:
         """Time `steps` steps after `settle` untimed ones; times are means in seconds per step.
@@ -211,10 +219,11 @@ class Step:
 
 
 def _profiled(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Profile a step (see `harness.profile.take`); how long the step is without the profiler, in seconds."""
+    """Profile a step (see `harness.profile.take`); how long it is without the profiler, in seconds, and `products`."""
     profile.show_compiled_kernels()
     step = Step(order)
-    return {**profile.take(step.once, order), "step_seconds": step.birth["step_seconds"]}
+    found = profile.take(step.once, order)
+    return {**found, "step_seconds": step.birth["step_seconds"], "products": step.products}
 
 
 TASKS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {

@@ -16,6 +16,7 @@ COMMANDS = (
     "nightly",
     "swap",
     "profile",
+    "explain",
     "validate",
     "config",
     "init",

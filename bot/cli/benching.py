@@ -1,4 +1,4 @@
-"""Measure, judge, measure again what may be a signal, and report: shared by `bench` and `nightly`.
+"""Measure, judge, measure again what may be a signal, explain what is one, and report: shared by `bench` and `nightly`.
 
 Promises that a verdict of a long run is not lost to whatever comes after it: without plots there is no page, and an
 interruption of the second run leaves the first one's verdict, which says that it is not confirmed.
@@ -6,8 +6,10 @@ interruption of the second run leaves the first one's verdict, which says that i
 
 from __future__ import annotations
 
+import math
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bot.cli import destinations, quantities
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from bot.verdict import Policy, Verdict
     from harness.session import Session
 
-VERDICT, COMMENT, PAGE = "verdict.json", "comment.md", "index.html"
+VERDICT, COMMENT, PAGE, EXPLANATION = "verdict.json", "comment.md", "index.html", "explanation.json"
+MOST_EXPLAINED = 5
+"""Signals that are explained, the largest ones, for each takes a minute or more; `torchwarden explain` does others."""
 
 
 def check(method: Method, judging: Judging, concluding: Concluding, reference: pathlib.Path | None) -> Policy:
@@ -50,10 +54,24 @@ def run(
         print(f"interrupted; {measuring.summary(measured, session.plan)} and kept in {measured.path}")
         print(f"go on with `torchwarden run --resume --out {measured.path}` and the same options, then judge that file")
         return INTERRUPTED
-    found = judged.judge([measured.path], judging, reference=reference, threshold=None)
+
+    def judge(confirmations: Sequence[pathlib.Path] = (), explanation: pathlib.Path | None = None) -> Verdict:
+        return judged.judge(
+            [measured.path],
+            judging,
+            reference=reference,
+            threshold=None,
+            confirmations=confirmations,
+            explanation=explanation,
+        )
+
+    found = judge()
     confirmations = _confirmed(session, policy, found, concluding)
     if confirmations:
-        found = judged.judge([measured.path], judging, reference=reference, threshold=None, confirmations=confirmations)
+        found = judge(confirmations)
+    explanation = _explained(session, found, measured.path, concluding)
+    if explanation is not None:
+        found = judge(confirmations, explanation)
     comment = report.render(found, "comment")
     destinations.write(folder / VERDICT, verdict.encode(found).decode())
     destinations.write(folder / COMMENT, comment)
@@ -86,6 +104,29 @@ def _confirmed(session: Session, policy: Policy, found: Verdict, concluding: Con
     if not confirmed.finished:
         print("interrupted while measuring again; what follows is not confirmed")
     return [confirmed.path] if confirmed.finished else []
+
+
+def _explained(session: Session, found: Verdict, path: pathlib.Path, concluding: Concluding) -> pathlib.Path | None:
+    """The file of what explains the largest signals; None where there is nothing to explain or to compare with."""
+    from bot import explanation, numbers
+    from bot.cli import explaining
+    from harness import records
+    from harness.errors import UserError
+
+    signals = [entry for entry in found.tests if entry.signal and entry.change is not None]
+    if not concluding.explain or session.plan.base is None or not signals:
+        return None
+    signals.sort(key=lambda entry: -abs(math.log1p(entry.change or 0.0)))
+    if len(signals) > MOST_EXPLAINED:
+        print(f"the {MOST_EXPLAINED} largest of {numbers.count(len(signals), 'signal')} are explained", file=sys.stderr)
+    try:
+        told = explaining.explain(session, [entry.test for entry in signals[:MOST_EXPLAINED]], run=records.read(path))
+    except UserError as error:
+        print(f"nothing could be explained: {error}", file=sys.stderr)
+        return None
+    place = concluding.out_dir / EXPLANATION
+    destinations.write(place, explanation.encode(told))
+    return place
 
 
 def _write_page(found: Verdict, path: pathlib.Path) -> str:

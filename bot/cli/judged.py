@@ -46,6 +46,7 @@ def judge(
     reference: pathlib.Path | None,
     threshold: str | None,
     confirmations: Sequence[pathlib.Path] = (),
+    explanation: pathlib.Path | None = None,
 ) -> Verdict:
     """The verdict on run files. Without `threshold` the one holds that the run was measured for. Raises UserError.
 
@@ -62,6 +63,7 @@ def judge(
         policy=policy_of(judging, limit),
         reference=reference,
         confirmations=confirmations,
+        explanation=explanation,
         ledger=ledger if ledger is not None and ledger.exists() else None,
     )
 

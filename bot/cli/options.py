@@ -191,6 +191,9 @@ class Concluding:
     confirm_budget: Annotated[
         str | None, typer.Option("--confirm-budget", metavar="TIME", help="Most time per test then (default: 3x).")
     ] = None
+    explain: Annotated[
+        bool, typer.Option("--explain/--no-explain", help="Look for what explains the largest signals.")
+    ] = True
     out_dir: Annotated[
         pathlib.Path,
         typer.Option(

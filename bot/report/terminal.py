@@ -67,6 +67,7 @@ def _parts(verdict: Verdict) -> Iterable[RenderableType]:
         yield _latencies(verdict)
     elif verdict.tests:
         yield _Changes(verdict)
+    yield from _explained(verdict)
     yield from _reasons(verdict)
     if verdict.speedups:
         yield Text()
@@ -206,6 +207,17 @@ def _latencies(verdict: Verdict) -> Table:
             "–" if entry.head_seconds is None else numbers.seconds(entry.head_seconds),
         )
     return table
+
+
+def _explained(verdict: Verdict) -> Iterable[RenderableType]:
+    """Why tests changed: the lines of each, under its name."""
+    entries = [entry for entry in wording.worst_first(verdict.tests) if entry.explanation]
+    if entries:
+        yield Text()
+    for entry in entries[:ROWS]:
+        yield Text(f"Why {clean(entry.test)}:")
+        for line in entry.explanation[:5]:
+            yield Padding(Text(clean(line, 500)), (0, 0, 0, 2))
 
 
 def _reasons(verdict: Verdict) -> Iterable[RenderableType]:

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
+from bot import explanation
 from bot import verdict as verdicts
 from bot.replay import input_of, judge_files, verify
 from bot.verdict import Policy
 from harness.errors import UserError
 from tests import synthetic
+from tests.bot.explanations import explained
 from tests.synthetic import Case
 
 A, B, C = (f"test_eval[{name}-cpu-eager]" for name in "abc")
 RUN = synthetic.run([Case(A, ratio=1.2), Case(B), Case(C, status="timeout", reason="120 s")], launches=6, rounds=6)
+RUN_ID = synthetic.shards(RUN, 2)[0].header.run
 REFERENCE = f"{A}:\n  norm: 0.01\n  threshold: 0.5\n{B}:\n  norm: 0.01\n"
 
 
@@ -130,6 +133,33 @@ def test_an_input_is_never_a_path(path: pathlib.Path, name: str) -> None:
 def test_a_verdict_without_a_run_cannot_be_verified(path: pathlib.Path, kept: slice) -> None:
     edit(path, lambda v: v.update(inputs=v["inputs"][kept]))
     assert "does not name the files" in refusal(path)
+
+
+def test_an_explanation_is_an_input_like_any_other(path: pathlib.Path) -> None:
+    runs = sorted(path.parent.glob("shard-*.jsonl"))
+    told = path.parent / "explain.json"
+    told.write_text(explanation.encode(explained(A, RUN_ID, "aten::mm +20 % accounts for all of it")))
+    found = judge_files(runs, policy=Policy(threshold=0.05), explanation=told)
+    assert [entry.explanation for entry in found.tests] == [("aten::mm +20 % accounts for all of it",), (), ()]
+    assert found.tests[0].operators[0].name == "aten::convolution"
+    assert (found.inputs[-1].name, found.inputs[-1].kind) == ("explain.json", "explanation")
+    path.write_bytes(verdicts.encode(found))
+    assert verify(path).tests == found.tests
+    edit(path, lambda verdict: verdict["tests"][0]["explanation"].append("and so does nothing else"))
+    assert "explanation" in refusal(path)
+    told.write_text(told.read_text().replace("aten::mm", "aten::bmm"))
+    assert "explain.json is not the file" in refusal(path)
+
+
+def test_an_explanation_of_something_else_is_refused(path: pathlib.Path) -> None:
+    runs = sorted(path.parent.glob("shard-*.jsonl"))
+    for wrong, said in (
+        (explained(A, "another-run", "x"), "another-run"),
+        (explained("test_eval[z-cpu-eager]", RUN_ID, "x"), r"test_eval\[z-cpu-eager\]"),
+    ):
+        (path.parent / "explain.json").write_text(explanation.encode(wrong))
+        with pytest.raises(UserError, match=said):
+            judge_files(runs, explanation=path.parent / "explain.json")
 
 
 def test_files_that_are_not_there(tmp_path: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from bot.verdict import OUTCOMES, Policy, Verdict
 from bot.verdict import TestVerdict as Entry
 from harness.errors import UserError
 from tests.bot import verdicts
+from tests.bot.explanations import tables
 
 
 def replace(verdict: Verdict, **changes) -> Verdict:
@@ -328,3 +329,18 @@ def test_the_preset_of_the_cpus_is_told():
     assert told.search(report.render(verdict, "comment")) is None
     verdict = replace(verdict, plan=msgspec.structs.replace(verdict.plan, threads=1, cpu_preset="single-core"))
     assert told.search(report.render(verdict, "comment")) is not None
+
+
+@pytest.mark.parametrize("to", ["terminal", "comment", "html"])
+def test_a_signal_says_why(to):
+    if to == "html":
+        pytest.importorskip("altair")
+    test = verdicts.ROWS[0][0]
+    lines = ("aten::mm +31 % accounts for 92 % of the change (12.0 → 15.7 ms)", "instructions +30.0 %: more code")
+    made = verdicts.entry(test, "regressed", 0.09, explanation=lines, operators=tables().operators)
+    shown = report.render(verdicts.verdict((made,), outcome="regressed"), to)
+    at = shown.index("Why")
+    assert shown.index("aten::mm +31", at) < shown.index("instructions +30.0", at)
+    assert ("aten::convolution" in shown) == (to == "html"), "the table is on the page only"
+    without = report.render(verdicts.mixed(), to)
+    assert "Why" not in without

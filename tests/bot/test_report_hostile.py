@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bot import report
+from bot.explanation import OperatorChange
 from bot.report import escaping, markdown
 from bot.verdict import OUTCOMES, Input, LaneSamples, Mover, ScoreVerdict, Speedup, Verdict
 from bot.verdict import TestVerdict as Entry
@@ -51,7 +52,8 @@ hostile = st.one_of(
     st.text(max_size=60),
     st.lists(st.sampled_from(NASTY) | st.text(max_size=20), max_size=6).map("".join),
 )
-figure = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+figure = st.none() | finite
 fields = st.dictionaries(hostile, st.floats(allow_nan=False, allow_infinity=False), max_size=4)
 
 
@@ -85,6 +87,19 @@ def entries(draw):
         stopped=draw(hostile),
         stderr=draw(hostile),
         warnings=tuple(draw(st.lists(hostile, max_size=2))),
+        explanation=tuple(draw(st.lists(hostile, max_size=7))),
+        operators=tuple(
+            OperatorChange(
+                name=draw(hostile),
+                base_seconds=draw(finite),
+                head_seconds=draw(finite),
+                half_width=draw(finite),
+                stands_out=draw(st.booleans()),
+                share=draw(figure),
+                base_calls=draw(finite),
+            )
+            for _ in range(draw(st.integers(0, 2)))
+        ),
     )
 
 

@@ -64,6 +64,16 @@ def test_what_is_no_call_of_the_host_within_a_step_is_left_out():
         profile.summed_up(events[:1], False)
 
 
+def test_kernels_that_an_operator_launched_are_counted_by_step():
+    events = [_event(profile.STEP, 1000 * step, 1000 * step + 100, 100) for step in range(2)]
+    for step in range(2):
+        launch = _event("aten::mm", 1000 * step + 10, 1000 * step + 20, 10)
+        launch.kernels = ["gemm", "reduce"]
+        events.append(launch)
+    rows = {row["name"]: row["kernels"] for row in profile.summed_up(events, True)["operators"]}
+    assert rows == {"aten::mm": 2, profile.OUTSIDE: 0}
+
+
 def test_of_very_many_shapes_the_costliest_are_kept_and_the_others_summed_up():
     events = [_event(profile.STEP, 0, 10_000, 10)]
     events += [_event("aten::add", 10 + i, 11 + i, i + 1, [[i + 1]]) for i in range(profile.MOST_SHAPES + 7)]

@@ -29,6 +29,9 @@ class Searched(Selection):
 class Probing(Method):
     """How tests are measured at each build."""
 
+    total_budget: Annotated[
+        str | None, typer.Option("--total-budget", metavar="TIME", help="Most time for the whole search, such as 30m.")
+    ] = None
     precision: Annotated[
         str,
         typer.Option(
@@ -62,9 +65,6 @@ def bisect(
     confidence: Annotated[
         str, typer.Option("--confidence", metavar="PERCENT", help="Probability at which a culprit is named.")
     ] = "95%",
-    total_budget: Annotated[
-        str | None, typer.Option("--total-budget", metavar="TIME", help="Most time for the whole search, such as 30m.")
-    ] = None,
     max_builds: Annotated[
         int | None, typer.Option("--max-builds", metavar="N", min=2, help="Most builds, the two ends included.")
     ] = None,
@@ -102,7 +102,7 @@ def bisect(
         raise UserError(f"--confidence {confidence!r} is out of range; give more than 50% and less than 99.99%")
     smallest = quantities.percentage(method.threshold, "--threshold")
     half_width = None if method.precision == AUTOMATIC else quantities.percentage(method.precision, "--precision")
-    total = None if total_budget is None else quantities.duration(total_budget, "--total-budget")
+    total = None if method.total_budget is None else quantities.duration(method.total_budget, "--total-budget")
     if method.inject:
         raise UserError("--inject would slow every candidate alike; leave it out")
     if resume and state is None:
@@ -135,8 +135,10 @@ def bisect(
     ends = [f"{name}={one.specification}" for name, one in zip(("good", "probe"), (row[0], row[-1]), strict=True)]
     session = measuring.prepare(
         selection,
-        Builds(base=ends[0], head=ends[1], beside=beside, install_command=install_command),
-        dataclasses.replace(method, precision="1%"),
+        # A control lane would be searched for a culprit like any test.
+        Builds(base=ends[0], head=ends[1], beside=beside, install_command=install_command, control=False),
+        # The total is the search's, not each probe's.
+        dataclasses.replace(method, precision="1%", total_budget=None),
         command=measuring.command_line(),
     )
     tests = tuple(group.test(mode) for group in session.groups for mode in group.modes)

@@ -26,6 +26,10 @@ def judge(
         str | None,
         typer.Option("--threshold", metavar="PERCENT", help="Change that is a signal (default: the run's own)."),
     ] = None,
+    explanation: Annotated[
+        pathlib.Path | None,
+        typer.Option("--explanation", metavar="FILE", help="Why tests changed, from `torchwarden explain --out`."),
+    ] = None,
     out: Annotated[pathlib.Path | None, typer.Option("--out", metavar="FILE", help="Write the verdict here.")] = None,
     to: Annotated[
         str, typer.Option("--to", metavar="KIND", help="Print as terminal, comment, summary, html or json.")
@@ -48,12 +52,20 @@ def judge(
 
     quantities.known(to, report.RENDERERS, "kind of report")
     if verify is not None:
-        return judged.verified(verify, [*(runs or []), *([reference] if reference else []), *(confirm_run or [])])
+        more = [one for one in (reference, explanation) if one]
+        return judged.verified(verify, [*(runs or []), *more, *(confirm_run or [])])
     if not runs:
         raise UserError("name the run file to judge; see `torchwarden judge --help`")
     if out is not None:
         destinations.check(out)
-    found = judged.judge(runs, judging, reference=reference, threshold=threshold, confirmations=confirm_run or [])
+    found = judged.judge(
+        runs,
+        judging,
+        reference=reference,
+        threshold=threshold,
+        confirmations=confirm_run or [],
+        explanation=explanation,
+    )
     if out is not None:
         destinations.write(out, verdict.encode(found).decode())
     showing.show(found, to)
