@@ -29,12 +29,14 @@ CONCLUSIONS: dict[Policy, dict[Outcome, CheckConclusion]] = {
         "inconclusive": "action_required",
         "improved": "success",
         "unchanged": "success",
+        "accepted": "success",
     },
     "advise": {
         "regressed": "neutral",
         "inconclusive": "neutral",
         "improved": "success",
         "unchanged": "success",
+        "accepted": "success",
     },
 }
 """What a verdict concludes. `action_required` blocks a merge as `failure` does, but says that nobody knows yet."""
