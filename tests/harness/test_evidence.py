@@ -17,7 +17,7 @@ def fewer(monkeypatch):
 
 @pytest.mark.usefixtures("fewer")
 def test_injected_work_is_in_the_head_and_figures_are_measured_where_no_run_is_given(tmp_path):
-    session = sessions.make(tmp_path, only="perceptron", nurseries=1, base=True, inject={TEST: 1.0})
+    session = sessions.make(tmp_path, only="perceptron", nurseries=1, base=True, inject={TEST: 0.2})
     (found,) = evidence.gather(session, [TEST], limit_seconds=0)
     assert found.test == TEST
     assert found.skipped == {evidence.INSTRUCTIONS: "they were not asked for"}
