@@ -175,7 +175,19 @@ def test_all_outcomes_and_reasons_are_in_the_folds():
     assert "can't allocate memory: you tried to allocate 2147483648 bytes." in comment
     assert "torchwarden run --suite smoke" in comment
     assert "248 of 6,240 rounds disturbed" in comment
-    assert {entry.outcome for entry in verdicts.mixed().tests} == set(OUTCOMES), "the builder covers every outcome"
+    covered = {*(entry.outcome for entry in verdicts.mixed().tests), "accepted"}
+    assert covered == set(OUTCOMES), "the builder covers every outcome, but for what the next test shows"
+
+
+def test_what_was_accepted_is_shown_with_its_reason():
+    one = msgspec.structs.replace(
+        verdicts.entry("test_eval[a-cpu-eager]", change=0.12), outcome="accepted", reason="accepted: exact gradients"
+    )
+    verdict = verdicts.verdict([one, verdicts.entry("test_eval[b-cpu-eager]")])
+    for kind in report.RENDERERS:
+        text = report.render(verdict, kind)
+        assert "exact gradients" in text or kind == "json"
+    assert "1 accepted change" in report.render(verdict, "comment")
 
 
 def test_a_test_with_several_entries_is_shown_with_its_lanes():
