@@ -222,7 +222,9 @@ def _explained(verdict: Verdict) -> Iterable[RenderableType]:
 
 def _reasons(verdict: Verdict) -> Iterable[RenderableType]:
     entries = [
-        entry for entry in wording.worst_first(verdict.of(*wording.UNSETTLED, "accepted", "new")) if entry.reason or entry.stderr
+        entry
+        for entry in wording.worst_first(verdict.of(*wording.UNSETTLED, "accepted", "new"))
+        if entry.reason or entry.stderr
     ]
     if entries:
         yield Text()
