@@ -41,6 +41,9 @@ WORKER_MODULES = (
 )
 """What goes into a build: the only code of ours that is importable there."""
 
+NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__")
+"""Variables by which one interpreter would find another's packages."""
+
 _PROBE = """
 import importlib.metadata as metadata, json, pathlib, platform, sys
 found = {"python_version": platform.python_version(), "torch_version": None}
@@ -172,7 +175,8 @@ def _probe(python: str, environment: Mapping[str, str]) -> dict[str, Any]:
             capture_output=True,
             text=True,
             timeout=300,
-            env=dict(environment),
+            # As a nursery has it: what lies on the user's path is no part of the build.
+            env={name: value for name, value in environment.items() if name not in NOT_INHERITED},
             # Not where the user stands: in a checkout of PyTorch, the folder `torch` would be taken for the package.
             cwd="/",
             check=False,

@@ -53,6 +53,9 @@ LONG_ROUND = 1.0
 ROUNDS = 15
 """Rounds of a launch until enough is known to choose their number."""
 
+FIRST_ROUNDS_SHARED = 8
+"""The same where tests share their time: most of them have not changed, and so many rounds of a cycle show it."""
+
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
 """Bounds on the rounds of a launch; where even the fewest take more than half of the budget, as many as that pays, or
 one.
@@ -436,13 +439,24 @@ class Interleaving:
         Two launches from every pair must fit into the budget; but rounds that cost less than the launch itself are
         kept, for saving them would hardly save time.
         """
-        wanted = self._best_rounds() or ROUNDS
+        wanted = self._best_rounds() or (FIRST_ROUNDS_SHARED if self._rule.equivalence else ROUNDS)
+        if self._rule.equivalence:
+            wanted = min(wanted, self._enough_rounds())
         affordable = (
             self._share / (stats.MINIMUM_LAUNCHES_PER_PAIR * self._pairs) - self._launch_seconds
         ) / round_seconds
         worthwhile = self._launch_seconds / round_seconds
         fewest = min(FEWEST_ROUNDS, max(1, self._share / 2 / round_seconds))
         return round(min(max(fewest, min(wanted, max(affordable, worthwhile))), MOST_ROUNDS))
+
+    def _enough_rounds(self) -> float:
+        """Rounds with which the next launches of a cycle will probably settle all tests, a fifth more for luck."""
+        counts = [len(launch.seconds) for log in self._logs.values() for launch in log.launches]
+        estimates = self._estimates().values()
+        if len(counts) < 2 * self._pairs or not estimates:
+            return math.inf
+        more = max(self._rule.launches_wanted(estimate) for estimate in estimates)
+        return 1.2 * statistics.fmean(counts) * more / self._pairs
 
     def _best_rounds(self) -> float | None:
         """The cheapest number of rounds, once a full cycle of launches has shown both variances."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import allocators, records, worker
-from harness.builds import copy_worker_tree
+from harness.builds import NOT_INHERITED, copy_worker_tree
 from harness.errors import UserError
 
 START_TIMEOUT = 300.0
@@ -344,8 +344,8 @@ class Pool:
     def environment(self, build: str, extra: Mapping[str, str]) -> dict[str, str]:
         """What a process of a build finds in its environment, with what its mode adds."""
         threads = str(self.settings.threads)
-        environment = {
-            **self._environment,
+        return {
+            **{name: value for name, value in self._environment.items() if name not in NOT_INHERITED},
             "PYTHONPATH": str(self._tree),
             # What a benchmark or a compiler leaves there when it is killed goes with the folder.
             "TMPDIR": str(self._folder),
@@ -361,9 +361,6 @@ class Pool:
             **self._builds[build].environment,
             **extra,
         }
-        for name in ("PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"):
-            environment.pop(name, None)
-        return environment
 
     def close(self) -> None:
         """End all nurseries and workers and remove the working folder."""
