@@ -1,7 +1,7 @@
 """How benchmarks/changepoints.py counts: what is a find, what a false alarm, the same for every method.
 
-Tonight: a planted step is found with k nights if by its k-th night an alarm names it, within three nights of its place
-(and, for ours, in its direction). Every other alarm after the warm-up is false, a second one for the same step too.
+Tonight: a planted step is found with k nights if by its k-th night an alarm names it, within three nights of its place.
+Every other alarm after the warm-up is false, a second one for the same step too.
 Looking back: a step counts within one night of its place.
 """
 

@@ -114,9 +114,11 @@ CONSTRUCTED: dict[str, Callable[[np.random.Generator, int], Array]] = {
 }
 
 
-def build(part: str, series: int = 150, smallest: float = 0.07, largest: float = 0.30) -> list[Planted]:
+def build(
+    part: str, series: int = 150, seed: int = 1337, smallest: float = 0.07, largest: float = 0.30
+) -> list[Planted]:
     """The evaluation set: two fifths recorded, the rest constructed; a fifth of the series has no step, a fifth two."""
-    random = np.random.default_rng(1337 + PARTS.index(part))
+    random = np.random.default_rng(seed + PARTS.index(part))
     sources = recorded(part)
     recorded_kinds: dict[str, Callable[[np.random.Generator, int], Array]] = {
         "torch": lambda random, nights: torch_noise(random, nights, sources["levels"]),
@@ -164,8 +166,9 @@ def paired(
 ) -> list[tuple[Planted, Planted]]:
     """The same nights read twice: as one plain value, and as a paired figure with its standard error.
 
-    The plain value of a night is the median of `launches` recorded launch levels around a moment's common level; the paired
-    figure is the mean of as many recorded launch effects of the same test, with their standard error.
+    The plain value of a night is one recorded launch level, for a night is one moment of the machine and not an average
+    of moods hours apart; the paired figure is the mean of `launches` recorded launch effects of the same test, with
+    their standard error.
     """
     stored = json.loads(DATA.read_text())
     names = [name for name in stored["effects"] if name in stored["levels"]][PARTS.index(part) :: 2]
@@ -174,7 +177,6 @@ def paired(
     for number in range(series):
         name = names[number % len(names)]
         levels, effects = (np.asarray(stored[kind][name]) / 10_000 for kind in ("levels", "effects"))
-        # A night is one moment of the machine: one recorded level, not an average of moods hours apart.
         plain = random.choice(levels, nights)
         drawn = random.choice(effects, (nights, launches))
         errors = drawn.std(axis=1, ddof=1) / math.sqrt(launches)

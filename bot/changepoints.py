@@ -69,7 +69,7 @@ STRIDE = 3
 """Looking back, every third night is tried first, and those beside it where something shows."""
 FEWEST_SIDE = 5
 """Nights that a level lasts at least, looking back."""
-BACK_THRESHOLD = 35.0
+BACK_THRESHOLD = 36.0
 """Evidence from either side that a step needs, looking back."""
 SHORT_SIDE, SHORT_THRESHOLD = 10, 12.0
 """Evidence that it also needs from the nights right beside it: a drift is far from where it began, and never steps."""
@@ -501,7 +501,8 @@ def look_back(values: Array, errors: Array | None = None, smallest: float = SMAL
     found = _measured(values, sorted(taken), taken, smallest)
     for place in sorted(found, key=lambda one: one.evidence):
         others = [one for one in found if one is not place]
-        if _visited(levelled(values, others), place):
+        without = levelled(values, others)
+        if _visited(without, place) or _drifting(without, place):
             found = _measured(values, [one.start for one in others], taken, smallest)
     return [place for place in found if place.evidence >= BACK_THRESHOLD]
 
@@ -528,6 +529,33 @@ def _visited(values: Array, place: Place) -> bool:
     return min(shares) >= VISIT
 
 
+SLOPED = 3.0
+"""Standard errors from which the nights around a step slope."""
+
+
+def _drifting(values: Array, place: Place) -> bool:
+    """Whether a slope explains what looked like a step: with one allowed for, less than half of the step is left.
+
+    Least squares on the `SIDE` nights on either side, outliers drawn in; `values` has the other steps taken out.
+    """
+    low, high = max(place.start - SIDE, 0), min(place.start + SIDE, len(values))
+    nights = np.arange(low, high) - place.start
+    after = nights >= 0
+    near = values[low:high].copy()
+    for side in (after, ~after):
+        middle = float(np.median(near[side]))
+        reach = 3 * 1.4826 * float(np.median(np.abs(near[side] - middle))) + noise.NARROWEST
+        near[side] = np.clip(near[side], middle - reach, middle + reach)
+    design = np.stack([np.ones(len(nights)), nights + 0.5, after], axis=1).astype(float)
+    inverse = np.linalg.pinv(design.T @ design)
+    _, slope, step = inverse @ design.T @ near
+    rest = near - design @ np.array([inverse @ design.T @ near]).ravel()
+    lasting = float(noise.persistence(rest[None])[0])
+    variance = float(rest @ rest) / max(1, len(rest) - 3) * (1 + lasting) / (1 - lasting)
+    sloped = abs(float(slope)) > SLOPED * math.sqrt(variance * float(inverse[1, 1]))
+    return sloped and float(step) * math.copysign(1, place.size) < abs(place.size) / 2
+
+
 def levelled(values: Array, places: Sequence[Place]) -> Array:
     """The series with its steps taken out."""
     flat = values.copy()
@@ -540,6 +568,9 @@ def _two_sided(
     values: Array, errors: Array, starts: NDArray[np.int64], smallest: float, side: int = SIDE
 ) -> tuple[Array, Array]:
     """Evidence for a step at each start, the lesser of both sides (of `side` nights), and its size."""
+    evidence, sizes = np.full(len(starts), -np.inf), np.zeros(len(starts))
+    if len(starts) == 0:
+        return evidence, sizes
     padded = np.concatenate([np.full(side, np.nan), values, np.full(side, np.nan)])
     padded_errors = np.concatenate([np.zeros(side), errors, np.zeros(side)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, side)
@@ -548,7 +579,6 @@ def _two_sided(
     before_errors, after_errors = error_windows[starts], error_windows[starts + side]
     # A cheap look first: most nights are no step by any measure.
     tried = np.flatnonzero(_apart(before, after))
-    evidence, sizes = np.full(len(starts), -np.inf), np.zeros(len(starts))
     if len(tried) == 0:
         return evidence, sizes
     forward = (before[tried], before_errors[tried], after[tried], after_errors[tried])
