@@ -282,6 +282,10 @@ def suggested_threshold(noise_floor: float | None, nights: int = 1, false_alarms
 # --- tonight ----------------------------------------------------------------------------------------------------------
 
 
+TOGETHER = 200
+"""Series walked through side by side; many more no longer fit a processor's cache."""
+
+
 @dataclass(frozen=True)
 class Watched:
     """What the filter has said of one series: its alarms in order, and the evidence of the last night."""
@@ -299,6 +303,12 @@ def watch(values: Sequence[Array], errors: Sequence[Array] | None = None) -> lis
     """
     if errors is None:
         errors = [np.zeros(len(one)) for one in values]
+    if len(values) > TOGETHER:
+        return [
+            one
+            for begin in range(0, len(values), TOGETHER)
+            for one in watch(values[begin : begin + TOGETHER], errors[begin : begin + TOGETHER])
+        ]
     rows, nights = len(values), max((len(one) for one in values), default=0)
     filter_ = _Filter(rows, np.array([bool(len(one)) and bool(np.any(one > 0)) for one in errors], dtype=bool))
     lengths = np.array([len(one) for one in values], dtype=int)
