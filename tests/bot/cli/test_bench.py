@@ -63,7 +63,9 @@ def test_an_injected_slow_down_is_a_regression(tmp_path: pathlib.Path) -> None:
     (entry,) = found.tests
     assert entry.outcome == "regressed"
     assert entry.low is not None and entry.high is not None and entry.low < 0.4 and entry.high > 0.2
-    assert (tmp_path / "out/comment.md").exists()
+    assert entry.confirmation is not None and entry.confirmation.outcome == "confirmed"
+    assert entry.explanation and "explanation" in {source.kind for source in found.inputs}
+    assert "Why " in (tmp_path / "out/comment.md").read_text()
     assert (tmp_path / "out/index.html").exists()
 
 

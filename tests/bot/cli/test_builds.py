@@ -42,6 +42,9 @@ INSTALL = (
     "$(echo $VIRTUAL_ENV/lib/python*/site-packages)/torch_of_another.pth"
 )
 
+ALONE = ("--no-control", "--no-confirm", "--no-explain")
+"""What follows and surrounds a measurement has tests of its own."""
+
 
 @pytest.fixture
 def repository(tmp_path: pathlib.Path) -> pathlib.Path:
@@ -61,7 +64,7 @@ def test_two_commits_of_a_repository_are_built_measured_and_named_for_others(rep
     install = INSTALL.format(packages=sysconfig.get_paths()["purelib"])
     builds = ("--base", "git:HEAD~1", "--head", "git:HEAD", "--install-command", install)
     options = ("--suite", "my_suite.py", "--type", "eval", "--nurseries", "2", "--budget", "30s")
-    done = torchwarden("bench", *options, *builds, cwd=repository)
+    done = torchwarden("bench", *options, *ALONE, *builds, cwd=repository)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "build base: git checkout" in done.stderr and "build head: git checkout" in done.stderr
     (path,) = (repository / "out").glob("run-*.jsonl")
@@ -89,7 +92,7 @@ VARIABLE_SUITE = SUITE.replace("import gauge_package", "import os").replace(
 def test_a_build_is_compared_with_itself_under_a_variable(tmp_path: pathlib.Path) -> None:
     (tmp_path / "my_suite.py").write_text(VARIABLE_SUITE)
     options = ("--suite", "my_suite.py", "--type", "eval", "--nurseries", "2", "--budget", "30s")
-    done = torchwarden("bench", *options, "--ab-env", "PRODUCTS=8", cwd=tmp_path)
+    done = torchwarden("bench", *options, *ALONE, "--ab-env", "PRODUCTS=8", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     (path,) = (tmp_path / "out").glob("run-*.jsonl")
     header = records.read(path).header
