@@ -242,8 +242,11 @@ def disturbed(verdict: Verdict) -> str:
 
 
 def reading(entry: TestVerdict | None, rules: Rules) -> Reading:
-    """What a night says of a test. A signal that was not confirmed says nothing, nor does one from a busy machine."""
-    if entry is None or _noisy(entry):
+    """What a night says of a test. A signal that was not confirmed says nothing.
+
+    How busy the machine was is in the interval already, by which the judge decided.
+    """
+    if entry is None:
         return "unknown"
     if entry.outcome == "regressed":
         return "bad" if counts(entry, rules) else "unknown"
@@ -252,15 +255,10 @@ def reading(entry: TestVerdict | None, rules: Rules) -> Reading:
 
 def counts(entry: TestVerdict, rules: Rules) -> bool:
     """Whether a regressed entry may open an issue: confirmed, or drift, which has evidence as strict."""
-    if entry.outcome != "regressed" or entry.change is None or _noisy(entry):
+    if entry.outcome != "regressed" or entry.change is None:
         return False
     borne_out = entry.confirmation is not None and entry.confirmation.outcome == "confirmed"
     return borne_out or entry.reason.startswith(ledgers.DRIFT) or not rules.require_confirmation
-
-
-def _noisy(entry: TestVerdict) -> bool:
-    health = entry.health
-    return health is not None and health.rounds > 0 and 2 * health.disturbed_rounds > health.rounds
 
 
 def regressions(verdict: Verdict, rules: Rules) -> list[TestVerdict]:
@@ -498,7 +496,7 @@ def _end(build: Build | None, name: str) -> End:
     if build is None:
         return End(build=_shown(name))
     if found := _COMMIT.fullmatch(build.specification):
-        return End(build=_shown(build.name), commit=found[1])
+        return End(build=_shown(f"{build.name} {found[1][:10]}"), commit=found[1])
     commit = build.torch_git_version or ""
     shown = _shown(wording.torch_of(build))
     return End(build=shown, commit=commit if _COMMIT.fullmatch(commit) else "", torch=True)

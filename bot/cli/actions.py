@@ -116,14 +116,13 @@ def frame(place: Place, head_sha: str) -> Frame:
     )
 
 
-def issue_frame(place: Access, repository: str, *, source: str = "") -> IssueFrame:
+def issue_frame(place: Access, *, source: str = "") -> IssueFrame:
     """What stands beside the verdict in an issue. Raises UserError for addresses that cannot be shown."""
     from bot import event
     from bot.report.issue import Frame as IssueFrame
 
     web = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
     return IssueFrame(
-        repository=repository,
         source=source,
         web=event.checked_link(web.rstrip("/"), "GITHUB_SERVER_URL"),
         run_url=_run_url(place),

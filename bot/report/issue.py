@@ -19,6 +19,7 @@ from bot import command, numbers
 from bot import episode as episodes
 from bot.episode import Episode, Level, Turn
 from bot.explanation import OperatorChange
+from bot.findings import SAID_FROM
 from bot.report import escaping, markdown, wording
 from bot.report.markdown import COMMENT_BYTES
 from bot.verdict import TestVerdict, Verdict
@@ -85,8 +86,8 @@ def title(episode: Episode) -> str:
     size = numbers.signed_percent(worst.told.change)
     number = len(episode.keys)
     where = f" ({before}, {behind.replace(' · ', ', ')})" if before else ""
-    said = f"{model} is slower: {size}{where}" if number == 1 else f"{number} tests are slower: {model} {size}{where}"
-    return escaping.plain(f"{said}{'' if number == 1 else ' and others'}", 200)
+    said = f"{model} is slower" if number == 1 else f"{number} tests are slower, {model} most"
+    return escaping.plain(f"{said}: {size}{where}", 200)
 
 
 def body(episode: Episode, evidence: str, frame: Frame, *, is_open: bool, clean_nights: int, owners: str = "") -> str:
@@ -245,10 +246,13 @@ def _search(episode: Episode, entries: Sequence[TestVerdict]) -> str:
 
 
 def _slower(entry: TestVerdict) -> list[OperatorChange]:
-    """Operators that took longer, those beyond doubt alone where there are any, the largest difference first."""
-    longer = [one for one in entry.operators if one.head_seconds > one.base_seconds]
-    sure = [one for one in longer if one.stands_out]
-    return sorted(sure or longer, key=lambda one: one.base_seconds - one.head_seconds)
+    """Operators that took longer and matter, the largest difference first."""
+    longer = [
+        one
+        for one in entry.operators
+        if one.head_seconds > one.base_seconds and (one.stands_out or (one.share or 0.0) >= SAID_FROM)
+    ]
+    return sorted(longer, key=lambda one: one.base_seconds - one.head_seconds)
 
 
 def _level(level: Level | None) -> str:

@@ -37,9 +37,13 @@ def bad(test=TEST, change=0.12, half=0.01, *, confirmed=True, operator=OPERATOR,
         first_low=change - 0.002 - half,
         first_high=change - 0.002 + half,
     )
-    explained = {"operators": (operator,), "explanation": (f"{operator.name} +28 % accounts for 93 % of the change",)}
-    fields = {"confirmation": again, **explained} if confirmed and operator else {"confirmation": again}
-    return verdicts.entry(test, "regressed", change, half, 0.02, **{**(fields if confirmed else {}), **more})
+    told = {"confirmation": again} if confirmed else {}
+    if operator is not None:
+        told |= {
+            "operators": (operator,),
+            "explanation": (f"{operator.name} +28 % accounts for 93 % of the change",),
+        }
+    return verdicts.entry(test, "regressed", change, half, 0.02, **{**told, **more})
 
 
 def good(test=TEST, **more):

@@ -77,12 +77,12 @@ def issues(
         rules=rules, label=checked(label, "label"), owners=() if chosen is None else configs.rules(chosen)
     )
     lines = {} if bisection is None else found.found_by(bisection)
+    source = "" if source_repo is None else checked(source_repo, "repository")
     read = verdicts.read(verdict)
+    frame = actions.issue_frame(place, source=source)
     client = actions.client(place)
-    frame = actions.issue_frame(
-        place, client.repository, source="" if source_repo is None else checked(source_repo, "repository")
-    )
-    done = found.post(client, read, dataclasses.replace(frame, bisection=lines), settings, once=place.dry_run)
+    frame = dataclasses.replace(frame, repository=client.repository, bisection=lines)
+    done = found.post(client, read, frame, settings, once=place.dry_run)
     for one in done:
         print(f"issue {one.number or '(new)'} {one.done}{f', {one.url}' if one.url else ''}")
         if one.remark:
