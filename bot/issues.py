@@ -19,6 +19,7 @@ from markupsafe import Markup
 from bot import bisection, inputs, numbers, owners
 from bot import episode as episodes
 from bot.calls import Refused
+from bot.comparison import CONTROL_SUITE
 from bot.config import Config
 from bot.episode import SEVERITIES, Episode, Rules, Turn
 from bot.github import Client, Issue
@@ -304,7 +305,7 @@ def _wanted_labels(episode: Episode, settings: Settings) -> tuple[tuple[str, str
 
 def _owners(verdict: Verdict, tests: Iterable[str], settings: Settings) -> tuple[list[str], list[str]]:
     """Users and teams, without @, that own any of these tests, in the order of the tests."""
-    suites = verdict.plan.suites
+    suites = [name for name in verdict.plan.suites if name != CONTROL_SUITE]
     # Which of several suites a test is of is not told by a verdict.
     suite = pathlib.PurePosixPath(suites[0]).name.removesuffix(".py") if len(suites) == 1 else ""
     found = [owner.removeprefix("@") for test in tests for owner in owners.of(settings.owners, test, suite)]

@@ -6,6 +6,7 @@ import msgspec
 
 from bot.explanation import OperatorChange
 from bot.verdict import Confirmation, Verdict
+from harness.records import Plan
 from tests.bot import verdicts
 
 TEST = "test_eval[resnet18-cpu-eager]"
@@ -63,6 +64,9 @@ def night(number: int, *tests, outcome="", hour=2, **more) -> Verdict:
         "run": f"run-{number}-{hour}",
         "started": f"2026-{month + 1:02}-{day + 1:02}T{hour:02}:00:00Z",
         "builds": (base, head),
+        "plan": Plan(
+            suites=("smoke", "control"), tests=(), types=("eval", "train"), modes=("eager",), head="head", base="base"
+        ),
         "outcome": outcome or ("regressed" if any(one.outcome == "regressed" for one in tests) else "unchanged"),
         "reproduce": "torchwarden run --suite smoke --only '^test_eval\\[resnet18-cpu-eager\\]$' --out run.jsonl",
         **more,

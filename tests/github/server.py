@@ -596,10 +596,12 @@ def _create_issue(server: Server, who: Identity, given: Any, asked: Any) -> tupl
 
 def _assignable(server: Server, given: Mapping[str, Any]) -> list[str]:
     """The accounts to assign: those that have a permission here, at most ten; any other is refused."""
-    logins = list(dict.fromkeys(given.get("assignees") or ()))
-    if len(logins) > 10 or any(login not in server.state.permissions for login in logins):
+    logins = list(given.get("assignees") or ())
+    if not all(isinstance(login, str) for login in logins) or len(set(logins)) > 10:
         raise invalid("assignees is invalid")
-    return logins
+    if any(login not in server.state.permissions for login in logins):
+        raise invalid("assignees is invalid")
+    return list(dict.fromkeys(logins))
 
 
 @route("GET", f"{_REPO}/issues/{{issue_number}}")
