@@ -8,6 +8,7 @@ readings mean is in `bot.culprits`. Pure but for `read`: nothing is built, measu
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import pathlib
@@ -229,12 +230,20 @@ def posterior(search: Search, test: str) -> Posterior:
 def combined(figures: Sequence[Figure]) -> stats.Estimate | None:
     """Several figures of one test and build as one estimate; None without any.
 
-    They are weighted by their launches and not by their errors: an error from two launches may be tiny by chance.
+    They are weighted by their launches and not by their errors: an error from two launches may be tiny by chance. Where
+    a single one has a narrower interval than all together, the machine was calm for that one alone, and it stands for
+    all; for it was chosen among them, its p-value is multiplied by their number.
     """
     parts = [
         stats.Part(max(one.launches, 1), one.log_ratio, one.standard_error, one.degrees_of_freedom) for one in figures
     ]
-    return stats.weighted_mean(parts) if parts else None
+    if not parts:
+        return None
+    whole = stats.weighted_mean(parts)
+    calmest = min((stats.weighted_mean([part]) for part in parts), key=lambda one: one.half_width)
+    if not calmest.half_width < whole.half_width:
+        return whole
+    return dataclasses.replace(calmest, p_value=min(1.0, calmest.p_value * len(parts)))
 
 
 def standing(search: Search, test: str) -> Standing:

@@ -243,7 +243,9 @@ class Nightly(Part, frozen=True, kw_only=True):
         File | None, _meta("Reference YAML that a night is compared with; below `storage.references` without it.")
     ] = None
     clean_nights: Annotated[int, _meta("Nights without the regression after which its issue closes.", ge=1, le=60)] = 3
-    window: Annotated[int, _meta("Nights that a trend looks back.", ge=2, le=1000)] = 30
+    window: Annotated[
+        int, _meta("Nights that an issue remembers (at most 120), and a trend looks back on.", ge=2, le=1000)
+    ] = 30
 
 
 class Owners(Part, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ _COMMENTS = {
     "never": "Nothing is commented; the check holds the result.",
 }
 
-NOT_YET = ("policy.confirm", "nightly.clean-nights", "nightly.window", "owners", "storage.branch", "storage.pages")
+NOT_YET = ("policy.confirm", "storage.branch", "storage.pages")
 """Keys that are read and explained, and that no command follows yet."""
 
 

@@ -5,7 +5,7 @@ ones whose interval reaches the threshold, are measured again; what the two runs
 Promises that nothing is raised which the second run alone does not show in the same direction, and that an unchanged
 test passes both by chance at most once in 800.
 
-On one machine the runs are combined, weighted by their precision, and a signal then needs p <= 1/800. Where they differ
+On one machine the runs are combined, weighted by their launches, and a signal then needs p <= 1/800. Where they differ
 by more than chance allows, the first was an accident of its hour, and the second stands alone. A run on another machine
 cannot be combined, for a change may be of another size there: its interval must exclude zero on the same side, which
 chance does in one of 40, after a first signal that chance gives in at most one of 20.
@@ -120,8 +120,9 @@ def _joint(first: Comparison, after: Comparison, second: Second) -> Comparison:
     apart = abs(first.log_ratio - after.log_ratio)
     if apart > DISAGREEMENT * math.hypot(first.estimate.standard_error, after.estimate.standard_error):
         return after
+    # By launches and not by precision: errors estimated from a dozen launches would choose what they weigh most.
     parts = [
-        stats.Part(1 / max(one.standard_error, 1e-12) ** 2, one.log_ratio, one.standard_error, one.degrees_of_freedom)
+        stats.Part(one.launches, one.log_ratio, one.standard_error, one.degrees_of_freedom)
         for one in (first.estimate, after.estimate)
     ]
     return joined(first, after, stats.weighted_mean(parts, first.estimate.confidence))

@@ -112,6 +112,7 @@ class Issue(Part, frozen=True, kw_only=True):
     body: str | None = None
     state_reason: str | None = None
     labels: tuple[Label, ...] = ()
+    assignees: tuple[Account, ...] = ()
     html_url: str = ""
     pull_request: dict[str, Any] | None = None
 
@@ -268,13 +269,17 @@ class Client:
             query["creator"] = checked(creator, "login")
         return (found for found in self._list(self._at("issues"), Issue, query) if found.pull_request is None)
 
-    def create_issue(self, *, title: str, body: str, labels: Sequence[str] = ()) -> Issue:
-        """Open an issue."""
+    def create_issue(
+        self, *, title: str, body: str, labels: Sequence[str] = (), assignees: Sequence[str] = ()
+    ) -> Issue:
+        """Open an issue. GitHub refuses it with 422 when one of the assignees cannot be assigned."""
         fields = {"title": title, "body": body, "labels": [checked(label, "label") for label in labels]}
+        if assignees:
+            fields["assignees"] = [checked(login, "login") for login in assignees]
         return self._read(Call("POST", self._at("issues"), body=fields), Issue)
 
     def update_issue(self, number: int, **fields: Any) -> Issue:
-        """Change title, body, state, state_reason or labels."""
+        """Change title, body, state, state_reason, labels or assignees."""
         return self._read(Call("PATCH", self._at("issues", number), body=fields), Issue)
 
     def add_labels(self, number: int, labels: Sequence[str]) -> None:

@@ -41,6 +41,8 @@ _TITLE = (
 _KEY = re.compile(r"(?P<id>[A-Za-z0-9._-]{1,80}) (?P<kind>accepted|moved) (?P<test>\S.*)", re.DOTALL)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 LONGEST_REASON = 500
+DRIFT = "drift"
+"""How the reason of a test begins that has crept beyond its threshold."""
 _LARGEST_CHANGE = 1e6
 
 
@@ -330,7 +332,7 @@ def told_by(
         return entry
     since = f"{oldest.since or 'the oldest reference'} ({oldest.date.isoformat()})"
     crept = numbers.change(whole.change, whole.low, whole.high)
-    reason = f"drift: {crept} since {since}, in steps of which none was a signal"
+    reason = f"{DRIFT}: {crept} since {since}, in steps of which none was a signal"
     return msgspec.structs.replace(entry, outcome="regressed", reason=reason)
 
 

@@ -18,26 +18,19 @@ from harness.errors import UserError
 if TYPE_CHECKING:
     from bot.event import Subject
     from bot.github import Client
+    from bot.report.issue import Frame as IssueFrame
     from bot.report.markdown import Frame
 
 _PUBLIC = "https://api.github.com"
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where on GitHub, and as whom. What is not given comes from the environment of Actions."""
+class Access:
+    """Which repository on GitHub, and as whom. What is not given comes from the environment of Actions."""
 
     repo: Annotated[
         str | None, typer.Option("--repo", metavar="OWNER/NAME", help="Repository (default: GITHUB_REPOSITORY).")
     ] = None
-    head_sha: Annotated[
-        str | None,
-        typer.Option("--head-sha", metavar="SHA", help="Commit that was measured (default: that of the event)."),
-    ] = None
-    config_name: Annotated[
-        str,
-        typer.Option("--config-name", metavar="NAME", help="Each name has its own comment and check."),
-    ] = "default"
     api_url: Annotated[
         str | None,
         typer.Option("--api-url", metavar="URL", help=f"REST API (default: GITHUB_API_URL, else {_PUBLIC})."),
@@ -49,9 +42,6 @@ class Place:
     run_url: Annotated[
         str | None, typer.Option("--run-url", metavar="URL", help="Linked as the run (default: this workflow run).")
     ] = None
-    artifact_url: Annotated[
-        str | None, typer.Option("--artifact-url", metavar="URL", help="Linked as the files of the run.")
-    ] = None
     page_url: Annotated[str | None, typer.Option("--page-url", metavar="URL", help="Linked as the page.")] = None
     dry_run: Annotated[
         bool,
@@ -59,7 +49,24 @@ class Place:
     ] = False
 
 
-def client(place: Place) -> Client:
+@dataclasses.dataclass(frozen=True)
+class Place(Access):
+    """Access, and which commit is spoken of under which name."""
+
+    head_sha: Annotated[
+        str | None,
+        typer.Option("--head-sha", metavar="SHA", help="Commit that was measured (default: that of the event)."),
+    ] = None
+    config_name: Annotated[
+        str,
+        typer.Option("--config-name", metavar="NAME", help="Each name has its own comment and check."),
+    ] = "default"
+    artifact_url: Annotated[
+        str | None, typer.Option("--artifact-url", metavar="URL", help="Linked as the files of the run.")
+    ] = None
+
+
+def client(place: Access) -> Client:
     """The client of the repository. Raises UserError when repository or token are missing."""
     from bot.calls import Dry, Sender
     from bot.github import Client
@@ -69,9 +76,10 @@ def client(place: Place) -> Client:
         raise UserError("no repository is named; give --repo OWNER/NAME")
     url = place.api_url or os.environ.get("GITHUB_API_URL") or _PUBLIC
     if place.dry_run:
+        head = place.head_sha if isinstance(place, Place) else None
         return Client(
             repository,
-            Dry(print, url=url, head_sha=place.head_sha or "", login=place.author or "dry-run"),
+            Dry(print, url=url, head_sha=head or "", login=place.author or "dry-run"),
             login=place.author,
         )
     token = os.environ.get("TORCHWARDEN_TOKEN") or os.environ.get("GITHUB_TOKEN")
@@ -99,17 +107,37 @@ def frame(place: Place, head_sha: str) -> Frame:
     from bot.github import checked
     from bot.report.markdown import Frame
 
+    return Frame(
+        configuration=event.checked_configuration(place.config_name),
+        head_sha=checked(head_sha, "commit"),
+        run_url=_run_url(place),
+        artifact_url=event.checked_link(place.artifact_url or "", "--artifact-url"),
+        page_url=event.checked_link(place.page_url or "", "--page-url"),
+    )
+
+
+def issue_frame(place: Access, *, source: str = "") -> IssueFrame:
+    """What stands beside the verdict in an issue. Raises UserError for addresses that cannot be shown."""
+    from bot import event
+    from bot.report.issue import Frame as IssueFrame
+
+    web = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    return IssueFrame(
+        source=source,
+        web=event.checked_link(web.rstrip("/"), "GITHUB_SERVER_URL"),
+        run_url=_run_url(place),
+        page_url=event.checked_link(place.page_url or "", "--page-url"),
+    )
+
+
+def _run_url(place: Access) -> str:
+    from bot import event
+
     run_url = place.run_url
     if run_url is None:
         parts = [os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
         run_url = "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
-    return Frame(
-        configuration=event.checked_configuration(place.config_name),
-        head_sha=checked(head_sha, "commit"),
-        run_url=event.checked_link(run_url, "--run-url"),
-        artifact_url=event.checked_link(place.artifact_url or "", "--artifact-url"),
-        page_url=event.checked_link(place.page_url or "", "--page-url"),
-    )
+    return event.checked_link(run_url, "--run-url")
 
 
 def run_number() -> tuple[int, int]:

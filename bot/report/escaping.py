@@ -97,8 +97,12 @@ def code(value: str, limit: int = NAME_CHARACTERS) -> Markup:
 
 def text(value: str, limit: int = 4000) -> Markup:
     """`value` as running text in which no character means anything to Markdown or GitHub."""
-    shown = _LINK_STARTS.sub(lambda match: match.group()[0] + WORD_JOINER + match.group()[1:], clean(value, limit))
-    return Markup(_MARKDOWN.sub(_entity, shown))
+    return Markup(_MARKDOWN.sub(_entity, plain(value, limit)))
+
+
+def plain(value: str, limit: int = NAME_CHARACTERS) -> str:
+    """`value` for a place that knows no Markdown, such as a title, in which no mention, reference or link begins."""
+    return _LINK_STARTS.sub(lambda match: match.group()[0] + WORD_JOINER + match.group()[1:], clean(value, limit))
 
 
 def inert(value: object) -> Markup:

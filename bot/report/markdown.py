@@ -125,7 +125,7 @@ def body(verdict: Verdict, frame: Frame, *, limit: int, unfolded: bool = False) 
 def _write(verdict: Verdict, bounds: Bounds, *, limit: int, frame: Frame, unfolded: bool) -> str:
     cuts = Cuts()
     text = (
-        _environment()
+        environment()
         .get_template("comment.md.j2")
         .render(
             verdict=verdict,
@@ -148,9 +148,9 @@ def _write(verdict: Verdict, bounds: Bounds, *, limit: int, frame: Frame, unfold
             differing=wording.differing_packages(verdict.builds)[:8],
             name=functools.partial(escaping.code, limit=bounds.name),
             reason=functools.partial(escaping.code, limit=bounds.reason),
-            title=functools.partial(_title, limit=bounds.name),
+            title=functools.partial(title, limit=bounds.name),
             label=functools.partial(_label, repeated=wording.repeated(verdict), limit=bounds.name),
-            sides=functools.partial(_sides, verdict, bounds.name),
+            sides=functools.partial(sides, verdict, bounds.name),
             reference=functools.partial(_reference, verdict, bounds.name),
             block=escaping.block,
         )
@@ -159,7 +159,7 @@ def _write(verdict: Verdict, bounds: Bounds, *, limit: int, frame: Frame, unfold
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     """Jinja for Markdown: whatever a template shows is made inert by `finalize`, unless it is Markup already.
 
     Autoescape stands for its one side effect, that macros return Markup. Jinja's own escaping never meets a plain text;
@@ -185,7 +185,7 @@ def _drawn(verdict: Verdict, frame: Frame) -> dict[str, str]:
     return {test: line for test, line in lines.items() if line}
 
 
-def _title(test: str, limit: int) -> Markup:
+def title(test: str, limit: int) -> Markup:
     """The short form of a test's name: train `BERT_pytorch` · cuda · eager."""
     before, model, behind = wording.short_name(test)
     shown = escaping.code(model, limit)
@@ -200,7 +200,7 @@ def _label(entry: TestVerdict, repeated: frozenset[str], limit: int) -> Markup:
     return Markup(f"{shown} in {escaping.code(entry.lane, limit)}") if entry.test in repeated else shown
 
 
-def _sides(verdict: Verdict, limit: int) -> Markup:
+def sides(verdict: Verdict, limit: int) -> Markup:
     """Which builds were compared: head `torch 2.14.1 (3f2a91c)` against base `torch 2.13.0`."""
     plan = verdict.plan
     head = wording.build(verdict, plan.head)

@@ -100,7 +100,7 @@ def headline(verdict: Verdict) -> Headline:
     total = len(verdict.tests)
     unsettled = sum(counts[outcome] for outcome in UNSETTLED)
     slower, faster = counts["regressed"], counts["improved"]
-    notes = [*_circumstances(verdict, asked)]
+    notes = [*circumstances(verdict)]
     if verdict.outcome == "regressed":
         if asked == "a/a" and not verdict.plan.inject:
             notes.append("What it found is a false alarm, or the machine was disturbed.")
@@ -139,7 +139,9 @@ def headline(verdict: Verdict) -> Headline:
     return Headline("🟢", "No test is slower", (*notes, could_see(verdict)), quiet=True)
 
 
-def _circumstances(verdict: Verdict, asked: Question) -> Iterable[str]:
+def circumstances(verdict: Verdict) -> Iterable[str]:
+    """What has to be known of how a run was made: that it was slowed on purpose, or compared a build with itself."""
+    asked = question(verdict)
     injected = verdict.plan.inject
     if injected:
         amounts = sorted(set(injected.values()))

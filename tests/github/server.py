@@ -423,6 +423,7 @@ class Server:
             "body": body,
             "login": login,
             "labels": list(labels),
+            "assignees": [],
             "state": "open",
             "state_reason": None,
         }
@@ -436,6 +437,7 @@ class Server:
         shown["labels"] = [
             {"name": name, **self.state.labels.get(name, {"color": "ededed"})} for name in kept["labels"]
         ]
+        shown["assignees"] = [self.account(login) for login in kept["assignees"]]
         shown["html_url"] = f"https://github.invalid/{self.repository}/issues/{number}"
         if number in self.state.pulls:
             shown["pull_request"] = {
@@ -587,8 +589,19 @@ def _create_issue(server: Server, who: Identity, given: Any, asked: Any) -> tupl
     )
     if len(kept["body"]) > 65536:
         raise invalid("body is too long (maximum is 65536 characters)")
+    kept["assignees"] = _assignable(server, given)
     server.state.issues[number] = kept
     return 201, server.issue_shown(number)
+
+
+def _assignable(server: Server, given: Mapping[str, Any]) -> list[str]:
+    """The accounts to assign: those that have a permission here, at most ten; any other is refused."""
+    logins = list(given.get("assignees") or ())
+    if not all(isinstance(login, str) for login in logins) or len(set(logins)) > 10:
+        raise invalid("assignees is invalid")
+    if any(login not in server.state.permissions for login in logins):
+        raise invalid("assignees is invalid")
+    return list(dict.fromkeys(logins))
 
 
 @route("GET", f"{_REPO}/issues/{{issue_number}}")
@@ -600,6 +613,10 @@ def _get_issue(server: Server, who: Identity, given: Any, asked: Any, issue_numb
 def _edit_issue(server: Server, who: Identity, given: Any, asked: Any, issue_number: int) -> tuple[int, Any]:
     server.issue_shown(issue_number)
     kept = server.state.issues[issue_number]
+    if len(given.get("body") or "") > 65536:
+        raise invalid("body is too long (maximum is 65536 characters)")
+    if "assignees" in given:
+        kept["assignees"] = _assignable(server, given)
     if given.get("title") is not None:
         kept["title"] = _text({"title": str(given["title"])}, "title", 256)
     if "body" in given:

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from bot import verdict as verdict_files
-from tests.bot import verdicts
+from tests.bot import nights, verdicts
 from tests.commandline import contents, one_sentence, torchwarden
 from tests.github import connection
 
@@ -133,6 +133,64 @@ def test_mistakes_are_one_sentence_and_change_nothing(folder, options, words):
     assert done.returncode == 2 and words in one_sentence(done.stderr)
     assert "ghs_secret" not in done.stdout + done.stderr
     assert contents(folder) == before
+
+
+CONFIG = """\
+version: 1
+suites:
+  smoke: {}
+machines:
+  hosted:
+    runs-on: [ubuntu-24.04]
+nightly:
+  clean-nights: 1
+owners:
+  - match: smoke/resnet*
+    owners: ["@dev"]
+"""
+
+
+def test_a_night_opens_an_issue_and_the_next_closes_it_as_the_configuration_says(server, tmp_path):
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "torchwarden.yml").write_text(CONFIG)
+    server.state.permissions["dev"] = "write"
+    for number, entry in ((1, nights.bad()), (2, nights.good())):
+        (tmp_path / f"{number}.json").write_bytes(verdict_files.encode(nights.night(number, entry)))
+    around = actions(server, tmp_path, "schedule")
+    for number, words in ((1, "issue 2 opened, https://"), (2, "issue 2 closed, https://")):
+        done = torchwarden("issues", f"{number}.json", "--source-repo", "acme/torch", cwd=tmp_path, **around)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(words)
+        before = server.snapshot()
+        done = torchwarden("issues", f"{number}.json", "--source-repo", "acme/torch", cwd=tmp_path, **around)
+        assert done.stdout.startswith("nothing to do") and server.snapshot() == before
+    kept = server.state.issues[2]
+    assert kept["assignees"] == ["dev"] and "](https://github.example/acme/torch/compare/" in kept["body"]
+    assert "(https://github.example/acme/models/actions/runs/77)" in kept["body"]
+
+
+def test_a_dry_run_shows_the_issue_and_reaches_nobody(tmp_path):
+    (tmp_path / "verdict.json").write_bytes(verdict_files.encode(nights.night(1, nights.bad())))
+    around = {**NOTHING, "GITHUB_API_URL": "http://127.0.0.1:9"}
+    done = torchwarden("issues", "verdict.json", "--repo", "acme/models", "--dry-run", cwd=tmp_path, **around)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "POST http://127.0.0.1:9/repos/acme/models/issues\n" in done.stdout
+    assert "title: resnet18 is slower: +12.0 %" in done.stdout and "issue (new) opened" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--label", "a,b"), "cannot be a label"),
+        (("--source-repo", "acme"), "cannot be a repository"),
+        (("--config", "none.yml"), "none.yml: cannot be read"),
+        (("--bisection", "verdict.json"), "torchwarden bisect --json"),
+        (("--page-url", "javascript:x"), "can be linked to"),
+        (("--repo", "acme/models"), "there is no token"),
+    ],
+)
+def test_mistakes_about_issues_are_one_sentence(folder, options, words):
+    done = torchwarden("issues", "verdict.json", "--repo", "acme/models", *options, cwd=folder, **NOTHING)
+    assert done.returncode == 2 and words in one_sentence(done.stderr)
 
 
 def test_a_refusal_says_what_to_do(server, folder):
