@@ -22,6 +22,7 @@ COMMANDS = (
     "init",
     "comment",
     "check",
+    "command",
 )
 
 
