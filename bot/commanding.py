@@ -1,8 +1,8 @@
 """Carries out a command from a comment: reacts, replies once, dispatches or proposes, and keeps the reply up to date.
 
 Promises that a comment without a command costs no call; that one with a command gets 👀 at once, one reply, and at the
-end 🚀 or 😕; and that all of it can be done again without doing anything twice: what the reply says has been done is not
-done again, and a workflow is dispatched only after looking for a run that bears the comment's number. (GitHub lists a
+end 🚀 or 😕; and that all of it can be done again without doing anything twice: what the reply says is done is not done
+again, and a workflow is dispatched only after looking for a run that bears the comment's number. (GitHub lists a
 new run some seconds after it has said yes. A dispatch whose answer is lost and whose run is not listed within
 `Patience.settling` is sent again; the workflow's concurrency group then cancels the first.)
 """
@@ -27,7 +27,7 @@ from bot.github import Client, ReactionContent
 from bot.ledger import Item
 from bot.lookup import Lookup
 from bot.proposals import Change, Posted
-from bot.reply import Memory, State
+from bot.reply import Memory, Reply, State
 from bot.report.escaping import code, text
 from bot.verdict import Verdict
 from bot.waiting import Place
@@ -85,7 +85,7 @@ def carry_out(client: Client, event: Event, config: Config, measured: Sequence[M
     if begun is not None:
         memory, url = begun, ours[0].url
         if begun.state == "dispatched":
-            url = reply.write(client, number, replies, begun, _dispatched(begun, _place(client, begun)))
+            url = _followed(client, number, replies, ours[0])
         elif len(ours) > 1:
             url = reply.write(client, number, replies, begun, ours[0].body.partition("\n")[2])
     else:
@@ -110,10 +110,14 @@ def follow(client: Client, number: int, comment: int) -> Done:
     ours = [one for one in reply.to(replies, comment) if one.memory.state == "dispatched"]
     if not ours:
         return Done("ignored", "there is no reply to that comment that speaks of a run")
-    memory = ours[0].memory
-    return Done(
-        "dispatched", url=reply.write(client, number, replies, memory, _dispatched(memory, _place(client, memory)))
-    )
+    return Done("dispatched", url=_followed(client, number, replies, ours[0]))
+
+
+def _followed(client: Client, number: int, replies: Sequence[Reply], ours: Reply) -> str:
+    """Write how far the run is; where it is not listed any more, what the reply says of it stays."""
+    where = _place(client, ours.memory)
+    said = _dispatched(ours.memory, where) if where is not None else ours.body.partition("\n")[2]
+    return reply.write(client, number, replies, ours.memory, said)
 
 
 def _refused(

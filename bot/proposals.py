@@ -197,8 +197,8 @@ def _pinning(verdict: Verdict, reference: str, pin: str) -> Header:
         )
     if lost := [one.test for one in verdict.of(*_LOST)]:
         raise UserError(
-            f"{reference} pins a build, so all its norms move together, and {numbers.rate(len(lost), len(verdict.tests))}"
-            f" worse or not known ({listed(lost)}); accept or mend that first"
+            f"{reference} pins a build, so its norms move together, and {numbers.rate(len(lost), len(verdict.tests))} "
+            f"worse or not known ({listed(lost)}); accept or mend that first"
         )
     return Header(
         machine=verdict.machine.name,

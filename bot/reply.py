@@ -108,8 +108,8 @@ def write(client: Client, number: int, known: Iterable[Reply], memory: Memory, t
         except Refused as error:
             if error.status != 404:
                 raise
-            # Deleted since it was listed.
-            first = client.once(create, look)
+            # Deleted since it was listed, or so it is said: what is there now counts.
+            first = look() or client.once(create, look)
     return first.url
 
 
