@@ -15,6 +15,7 @@ The rules, for at most `Patience.attempts` attempts of a call:
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -278,7 +279,8 @@ def _message(text: str) -> str:
 
 
 class Dry:
-    """Sends nothing: tells every call, and answers as an empty repository does whose pull request is at `head_sha`.
+    """Sends nothing: tells every call, and answers as a repository does that holds nothing yet but `files` (by path),
+    whose pull request is at `head_sha`, and to which everybody may write.
 
     What is made is remembered, so that a list which is read again holds it.
     """
@@ -290,7 +292,9 @@ class Dry:
         url: str = PUBLIC_API,
         head_sha: str = "",
         login: str = "dry-run",
+        files: Callable[[str], bytes | None] | None = None,
     ) -> None:
+        self._files = files
         self._tell = tell
         self._url = url
         self._head_sha = head_sha
@@ -308,17 +312,22 @@ class Dry:
         if "per_page" in call.query:
             return Answer({}, self._made.get(call.path, []))
         told = {key: value for key, value in (call.body or {}).items() if isinstance(value, str)}
-        content = {**self._blank(), **told}
+        content = {**self._blank(call.path), **told}
+        if self._files is not None and (found := re.search(r"/contents/(.+)", call.path)):
+            if (file := self._files(found[1])) is None:
+                raise Refused(f"there is no file {found[1]} here", 404)
+            content["content"] = base64.b64encode(file).decode()
         if call.verb == "POST":
             self._made.setdefault(call.path, []).append(content)
         return Answer({}, content)
 
-    def _blank(self) -> dict[str, Any]:
+    def _blank(self, path: str) -> dict[str, Any]:
         """Every field that an answer is read for, with next to nothing in it."""
-        texts = ("name", "title", "html_url", "sha", "context", "permission", "status", "head_sha", "default_branch")
-        end = {"sha": self._head_sha, "ref": ""}
+        texts = ("name", "title", "html_url", "sha", "context", "status", "head_sha")
+        end = {"sha": self._head_sha, "ref": "", "repo": {"full_name": "/".join(path.split("/")[2:4])}}
         return {
             **dict.fromkeys(texts, ""),
+            **{"permission": "write", "default_branch": "main", "merge_base_commit": {"sha": "0" * 40}},
             **{"id": 0, "number": 0, "login": self._login, "user": {"login": self._login}, "state": "open"},
             **{"head": end, "base": end, "object": {"sha": "0" * 40}, "tree": {"sha": "0" * 40}},
             **{"event": "", "type": "file", "encoding": "base64"},

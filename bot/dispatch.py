@@ -297,7 +297,16 @@ def _unfit(command: Command, event: Event, config: Config, permission: str, pull
             "Look at it, and give the command again."
         )
     foreign = pull.head_repository.lower() != event.repository.full_name.lower()
-    return _forks(config, permission) if foreign and not isinstance(command, Accept) else ""
+    if not foreign or isinstance(command, Accept):
+        return ""
+    if problem := _forks(config, permission):
+        return problem
+    if pull.pushed is None:
+        return (
+            "GitHub does not say when this fork was last pushed to, so nobody can tell whether its head is what you "
+            f"looked at. Name the commit: `/perf compare {event.repository.default_branch} COMMIT`."
+        )
+    return ""
 
 
 def _forks(config: Config, permission: str) -> str:

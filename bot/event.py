@@ -129,9 +129,14 @@ def pull_request_at(client: Client, sha: str) -> int | None:
 _LINK = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/?#&=%+,:@-]*)?")
 
 
+def linkable(url: str) -> bool:
+    """Whether `url` can be shown as a link in Markdown as it is."""
+    return 0 < len(url) <= 500 and _LINK.fullmatch(url) is not None
+
+
 def checked_link(url: str, option: str) -> str:
     """`url`, if it can be shown as a link in Markdown as it is, or is empty. Raises UserError otherwise."""
-    if url and (len(url) > 500 or not _LINK.fullmatch(url)):
+    if url and not linkable(url):
         raise UserError(
             f"{option} {quoted(url)} is not an address that can be linked to; percent-encode what is unusual in it"
         )

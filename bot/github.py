@@ -77,11 +77,18 @@ class Comment(Part, frozen=True, kw_only=True):
         return (self.body or "").replace("\r\n", "\n")
 
 
+class Home(Part, frozen=True, kw_only=True):
+    """A repository."""
+
+    full_name: str
+
+
 class End(Part, frozen=True, kw_only=True):
-    """One end of a pull request."""
+    """One end of a pull request. `repo` is None when the fork is gone."""
 
     sha: str
     ref: str
+    repo: Home | None = None
 
 
 class PullRequest(Part, frozen=True, kw_only=True):
@@ -94,6 +101,7 @@ class PullRequest(Part, frozen=True, kw_only=True):
     title: str = ""
     body: str | None = None
     html_url: str = ""
+    merged_at: str | None = None
 
 
 class Label(Part, frozen=True, kw_only=True):
@@ -159,10 +167,22 @@ class WorkflowRun(Part, frozen=True, kw_only=True):
     conclusion: str | None = None
     created_at: str = ""
     html_url: str = ""
+    display_title: str = ""
+    run_started_at: str = ""
+    updated_at: str = ""
+
+
+class _Push(Part, frozen=True, kw_only=True):
+    after: str
+    timestamp: str
 
 
 class _Sha(Part, frozen=True, kw_only=True):
     sha: str
+
+
+class _Comparison(Part, frozen=True, kw_only=True):
+    merge_base_commit: _Sha
 
 
 class _Ref(Part, frozen=True, kw_only=True):
@@ -244,6 +264,23 @@ class Client:
             owner, _, branch = head.partition(":")
             query["head"] = f"{checked(owner, 'login')}:{checked(branch, 'branch')}"
         return self._list(self._at("pulls"), PullRequest, query)
+
+    def pushed(self, end: End) -> str | None:
+        """When the head of a pull request was pushed, ISO 8601 by GitHub's clock.
+
+        None where that cannot be known: a fork that is private or gone, or a branch that is elsewhere by now.
+        """
+        if end.repo is None:
+            return None
+        path = f"/repos/{checked(end.repo.full_name, 'repository')}/activity"
+        query: dict[str, str | int] = {"ref": f"refs/heads/{end.ref}", "direction": "desc", "per_page": 1}
+        try:
+            found = self._read(Call("GET", path, query), list[_Push])
+        except Refused as error:
+            if error.status not in (403, 404, 422):
+                raise
+            return None
+        return found[0].timestamp if found and found[0].after == end.sha else None
 
     def create_pull_request(self, *, title: str, body: str, head: str, base: str) -> PullRequest:
         """Open a pull request from the branch `head` of this repository."""
@@ -398,6 +435,11 @@ class Client:
             if error.status != 404:
                 raise
             return None
+
+    def merge_base(self, base: str, head: str) -> str:
+        """The commit that two branches or commits have both grown from."""
+        path = self._at("compare", f"{checked(base, 'branch')}...{checked(head, 'branch')}")
+        return self._read(Call("GET", path), _Comparison).merge_base_commit.sha
 
     def commit_files(self, parent: str, files: Mapping[str, bytes], message: str) -> str:
         """Make a commit on top of `parent` with these files changed, and return its name. No branch moves.

@@ -12,6 +12,7 @@ the score is made of, and how far the machine has drifted. Without base lanes, t
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -435,9 +436,7 @@ def _score_by_ledger(
     if scored is None or ledger is None or not case.rule.intervals:
         return scored
     day = ledgers.day_of(case.run.header.started)
-    levels = {
-        draft.test.test: math.fsum(item.log_ratio for item in ledger.accepted(draft.test.test, day)) for draft in drafts
-    }
+    levels = {draft.test.test: _excused(ledger, draft, day) for draft in drafts}
     if not any(levels.values()):
         return scored
     less = [
@@ -453,6 +452,13 @@ def _score_by_ledger(
     said = f"Without what was accepted the score would be {shown}; only that can be a signal."
     outcome = rest.outcome if scored.outcome in confirmations.SIGNALS else scored.outcome
     return msgspec.structs.replace(scored, outcome=outcome, warnings=(*scored.warnings, said))
+
+
+def _excused(ledger: Ledger, draft: _Draft, day: datetime.date) -> float:
+    """How much of a test's log ratio does not count: what was accepted of it, or all of it."""
+    if ledger.ignored(draft.test.test, day) is not None:
+        return draft.comparison.log_ratio if draft.comparison is not None else 0.0
+    return math.fsum(item.log_ratio for item in ledger.accepted(draft.test.test, day))
 
 
 def _second(case: _Case, test: Test | None, same_machine: bool, wander: tuple[float, int] | None) -> Second:

@@ -1,10 +1,10 @@
 """The ledger: which changes people have accepted, and how far the reference itself has moved.
 
 It stands beside the reference (`a100.yaml` has `a100.accepted.yaml`) and is only ever added to, so that its history is
-its content: `accepted` is a change somebody agreed to, with a reason, a name, a size and perhaps an end; `moved` is
-what a test's norm moved by when the reference was updated. Promises that an accepted change is shown and not raised, as
-far as it was accepted and no further; and that small moves cannot add up unseen: a test is also judged against the
-oldest reference that the ledger knows.
+its content: `accepted` is a change somebody agreed to, with a reason, a name, a size and perhaps an end; `ignored` is a
+test that somebody took out, whatever it shows; `moved` is what a test's norm moved by when the reference was updated.
+Promises that an accepted change is shown and not raised, as far as it was accepted and no further; and that small moves
+cannot add up unseen: a test is also judged against the oldest reference that the ledger knows.
 
 A file may come from anyone: it is read as strictly as a reference (`bot.yamltext`).
 """
@@ -32,13 +32,13 @@ from harness.errors import UserError
 from harness.records import Header as RunHeader
 from harness.testname import canonical, is_test_name, quoted
 
-Kind = Literal["accepted", "moved"]
+Kind = Literal["accepted", "ignored", "moved"]
 
 _TITLE = (
     "# Torchwarden ledger: changes that people accepted, and moves of the reference. Only add to it, by\n"
     "# `torchwarden reference accept` and `torchwarden reference update`, and a review.\n"
 )
-_KEY = re.compile(r"(?P<id>[A-Za-z0-9._-]{1,80}) (?P<kind>accepted|moved) (?P<test>\S.*)", re.DOTALL)
+_KEY = re.compile(r"(?P<id>[A-Za-z0-9._-]{1,80}) (?P<kind>accepted|ignored|moved) (?P<test>\S.*)", re.DOTALL)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 LONGEST_REASON = 500
 DRIFT = "drift"
@@ -47,15 +47,16 @@ _LARGEST_CHANGE = 1e6
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the ledger. `change` is relative, of head against base: 0.08 is 8 % slower.
+    """One line of the ledger. `change` is relative, of head against base: 0.08 is 8 % slower; 0 for an ignored test.
 
-    `run` is the run that showed it, `until` the last day on which an acceptance holds (None: for good).
+    `run` is the run that showed it, or the comment that asked for it, `until` the last day on which it holds (None: for
+    good).
     """
 
     run: str
     test: str
     kind: Kind
-    change: float
+    change: float = 0.0
     date: datetime.date
     by: str = ""
     reason: str = ""
@@ -84,9 +85,14 @@ class Ledger:
             if item.kind == "moved":
                 # What was accepted before is in the reference now.
                 found = []
-            elif item.until is None or day <= item.until:
+            elif item.kind == "accepted" and (item.until is None or day <= item.until):
                 found.append(item)
         return found
+
+    def ignored(self, test: str, day: datetime.date) -> Item | None:
+        """What says that a test does not count on a day; the last of several, None where nothing does."""
+        holding = (item for item in self._of(test) if item.kind == "ignored")
+        return next((one for one in reversed(list(holding)) if one.until is None or day <= one.until), None)
 
     def ever_accepted(self, test: str) -> float:
         """Sum of all accepted log ratios of a test, whether they still hold or not: what has been spent."""
@@ -98,7 +104,7 @@ class Ledger:
         for item in self._of(test):
             if item.kind == "accepted":
                 pending += item.log_ratio
-            else:
+            elif item.kind == "moved":
                 total += item.log_ratio - pending
                 pending = 0.0
         return total
@@ -163,9 +169,10 @@ def _item(key: re.Match[str], node: Map, name: str) -> Item:
             values[field.text] = _FIELDS[field.text](value.text)
         except ValueError:
             raise UserError(f"{name}:{value.line}: {field.text} cannot be {quoted(value.text)}; mend it.") from None
-    if lacking := [field for field in ("change", "date") if field not in values]:
+    kind: Kind = key["kind"]  # type: ignore[assignment]
+    needed = ("date",) if kind == "ignored" else ("change", "date")
+    if lacking := [field for field in needed if field not in values]:
         raise UserError(f"{name}:{node.line}: the entry of {key['test']} has no {lacking[0]}; add it.")
-    kind: Kind = "moved" if key["kind"] == "moved" else "accepted"
     return Item(run=key["id"], test=key["test"], kind=kind, **values)
 
 
@@ -223,7 +230,7 @@ def _fields(item: Item) -> dict[str, Any]:
     return {
         field: value.isoformat() if isinstance(value, datetime.date) else value
         for field, value in values.items()
-        if value not in (None, "")
+        if value not in (None, "") and (item.kind != "ignored" or field != "change")
     }
 
 
@@ -267,7 +274,7 @@ def accepting(
     return items
 
 
-def moves(old: references.Reference, new: references.Reference, run: RunHeader) -> list[Item]:
+def moves(old: references.Reference, new: references.Reference, run: RunHeader | Verdict) -> list[Item]:
     """Items for every norm that is another in the new reference, which was taken from a run."""
     stored = old.header
     since = (stored.pin or (f"torch {stored.torch}" if stored.torch else "")) if stored is not None else ""
@@ -282,13 +289,18 @@ def that_holds(ledger: Ledger, run: RunHeader, stored: references.Header | None)
     """The part of a ledger that holds for a run.
 
     All of it for a run that is compared with the reference or with the build it pins. For a pull request against its
-    own base only what was accepted for the very commit that is judged: what others were allowed is in its base.
+    own base only what is ignored, and what was accepted for the very commit that is judged: what others were allowed
+    is in its base.
     """
     if run.plan.base is None or references.is_pinned(run, stored):
         return ledger
     head = next((build for build in run.builds if build.name == run.plan.head), None)
     commit = head.specification.removeprefix("git:") if head is not None else ""
-    kept = (item for item in ledger.items if item.kind == "accepted" and item.commit and item.commit == commit)
+    kept = (
+        item
+        for item in ledger.items
+        if item.kind == "ignored" or (item.kind == "accepted" and item.commit and item.commit == commit)
+    )
     return Ledger(ledger.name, tuple(kept))
 
 
@@ -300,6 +312,9 @@ def day_of(started: str) -> datetime.date:
         return datetime.date.min
 
 
+_IGNORABLE = frozenset({"regressed", "improved", "inconclusive", "failed", "missing"})
+
+
 def told_by(
     ledger: Ledger, entry: TestVerdict, compared: Comparison | None, day: datetime.date, policy: Policy
 ) -> TestVerdict:
@@ -307,8 +322,10 @@ def told_by(
 
     A signal that goes no further than what was accepted and a change that does not matter becomes `accepted`. A test
     that is no signal by itself regresses when it has crept beyond its threshold since the oldest reference, with
-    evidence as strict as for a confirmed signal.
+    evidence as strict as for a confirmed signal. One that is ignored is `accepted`, whatever it shows.
     """
+    if (ignored := ledger.ignored(entry.test, day)) is not None and entry.outcome in _IGNORABLE:
+        return msgspec.structs.replace(entry, outcome="accepted", reason=f"ignored {_when(ignored)}")
     if compared is None or entry.change is None or entry.low is None or entry.high is None:
         return entry
     items = ledger.accepted(entry.test, day)
@@ -337,9 +354,13 @@ def told_by(
 
 
 def _told(item: Item) -> str:
+    return f"{numbers.signed_percent(item.change)} {_when(item)}"
+
+
+def _when(item: Item) -> str:
     until = f", until {item.until.isoformat()}" if item.until is not None else ""
     by = f" by {item.by}" if item.by else ""
-    return f"{numbers.signed_percent(item.change)} on {item.date.isoformat()}{by}{until}: {item.reason}"
+    return f"on {item.date.isoformat()}{by}{until}: {item.reason}"
 
 
 MOST_TOLD = 5

@@ -23,6 +23,7 @@ COMMANDS = (
     "comment",
     "check",
     "issues",
+    "command",
 )
 
 

@@ -67,8 +67,11 @@ class Place(Access):
 
 
 def client(place: Access) -> Client:
-    """The client of the repository. Raises UserError when repository or token are missing."""
-    from bot.calls import Dry, Sender
+    """The client of the repository. Raises UserError when repository or token are missing.
+
+    A dry run reads files from this folder instead.
+    """
+    from bot.calls import Dry, Patience, Sender
     from bot.github import Client
 
     repository = place.repo or os.environ.get("GITHUB_REPOSITORY")
@@ -76,16 +79,33 @@ def client(place: Access) -> Client:
         raise UserError("no repository is named; give --repo OWNER/NAME")
     url = place.api_url or os.environ.get("GITHUB_API_URL") or _PUBLIC
     if place.dry_run:
-        head = place.head_sha if isinstance(place, Place) else None
+        head = place.head_sha or "" if isinstance(place, Place) else "0" * 40
         return Client(
             repository,
-            Dry(print, url=url, head_sha=head or "", login=place.author or "dry-run"),
+            Dry(print, url=url, head_sha=head, login=place.author or "dry-run", files=_local),
             login=place.author,
+            patience=Patience(sleep=lambda seconds: None),
         )
     token = os.environ.get("TORCHWARDEN_TOKEN") or os.environ.get("GITHUB_TOKEN")
     if not token:
         raise UserError("there is no token; set TORCHWARDEN_TOKEN or GITHUB_TOKEN, or look first with --dry-run")
     return Client(repository, Sender(token, url=url), login=place.author)
+
+
+def _local(path: str) -> bytes | None:
+    place = pathlib.Path(path)
+    return place.read_bytes() if place.is_file() else None
+
+
+def event_file(path: pathlib.Path | None) -> bytes:
+    """The payload of an event: of the file, else of this workflow run. Raises UserError where there is none."""
+    from bot import event, inputs
+
+    named = path if path is not None else pathlib.Path(os.environ.get("GITHUB_EVENT_PATH") or "")
+    if path is None and not os.environ.get("GITHUB_EVENT_PATH"):
+        raise UserError("there is no event; run this in an issue_comment workflow, or give --event FILE")
+    hint = "give --event FILE, the payload of an issue_comment event"
+    return inputs.read(named, event.MOST_BYTES, wanted=hint, too_large=hint)
 
 
 def subject() -> Subject:

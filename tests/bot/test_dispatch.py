@@ -183,7 +183,7 @@ def test_who_is_on_the_list_may_command_but_not_for_a_fork() -> None:
     login = event("x").comment.user.login.upper()
     text = SMALL + f"permissions: {{allow: [{login}]}}\n"
     assert isinstance(decided("/perf run", text, repository=Fetched(level="read")), Dispatched)
-    fork = PullRequest(1, HEAD, "someone/fork", TARGET)
+    fork = PullRequest(1, HEAD, "someone/fork", TARGET, pushed=WRITTEN)
     assert isinstance(decided("/perf run", text, repository=Fetched(level="read", pull=fork)), Refused)
 
 
@@ -200,10 +200,19 @@ def test_who_is_on_the_list_may_command_but_not_for_a_fork() -> None:
 def test_a_fork_takes_the_right_that_is_configured(forks: str, level: str, runs: bool) -> None:
     text = SMALL + f"permissions: {{forks: {forks}}}\n"
     for home in ("someone/fork", ""):  # a fork that was deleted has no name
-        repository = Fetched(level=level, pull=PullRequest(1, HEAD, home, TARGET))
+        repository = Fetched(level=level, pull=PullRequest(1, HEAD, home, TARGET, pushed=WRITTEN))
         found = decided("/perf run", text, repository=repository)
         assert isinstance(found, Dispatched if runs else Refused)
     assert runs or "permissions.forks" in found.reply  # type: ignore[union-attr]
+
+
+def test_a_fork_whose_last_push_nobody_knows_is_not_measured() -> None:
+    unknown = Fetched(pull=PullRequest(1, HEAD, "someone/fork", TARGET))
+    found = decided("/perf run", repository=unknown)
+    assert isinstance(found, Refused) and "Name the commit" in found.reply
+    assert isinstance(decided("/perf accept all reason=x", repository=unknown), Recorded), "which runs nothing"
+    own = Fetched(pull=PullRequest(1, HEAD, OWN, TARGET))
+    assert isinstance(decided("/perf run", repository=own), Dispatched)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +240,7 @@ def test_a_commit_that_is_named_may_be_a_forks(body: str) -> None:
 
 
 def test_a_bisection_of_a_fork_is_measuring_it() -> None:
-    fork = Fetched(level="write", pull=PullRequest(1, HEAD, "someone/fork", TARGET))
+    fork = Fetched(level="write", pull=PullRequest(1, HEAD, "someone/fork", TARGET, pushed=WRITTEN))
     assert isinstance(decided("/perf bisect", SMALL + "permissions: {forks: admin}\n", repository=fork), Refused)
     assert isinstance(decided("/perf bisect", repository=fork), Dispatched)
     assert isinstance(

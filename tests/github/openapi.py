@@ -38,6 +38,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     f"{_REPO}/collaborators/{{username}}/permission": ("get",),
     f"{_REPO}/actions/workflows/{{workflow_id}}/dispatches": ("post",),
     f"{_REPO}/actions/workflows/{{workflow_id}}/runs": ("get",),
+    f"{_REPO}/activity": ("get",),
+    f"{_REPO}/compare/{{basehead}}": ("get",),
     f"{_REPO}/contents/{{path}}": ("get",),
     f"{_REPO}/git/ref/{{ref}}": ("get",),
     f"{_REPO}/git/refs": ("post",),

@@ -7,6 +7,7 @@ What it answers has the shape that GitHub's OpenAPI asks for: every answer start
 from __future__ import annotations
 
 import base64
+import collections
 import copy
 import functools
 import hashlib
@@ -179,6 +180,10 @@ class State:
     statuses: list[dict[str, Any]] = field(default_factory=list)
     permissions: dict[str, str] = field(default_factory=dict)
     workflows: set[str] = field(default_factory=set)
+    titles: dict[str, str] = field(default_factory=dict)
+    """The `run-name` of workflows, with the names of inputs in braces."""
+    pushes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Repository, branch, commit and time of every push to a pull request."""
     runs: list[dict[str, Any]] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     trees: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -251,17 +256,22 @@ class Server:
         name = self._tree(tree)
         return self._commit(name, parents, message)
 
-    def pull(self, head: str, *, branch: str = "topic", owner: str = "acme", author: str = "dev") -> int:
+    def pull(
+        self, head: str, *, branch: str = "topic", owner: str = "acme", author: str = "dev", pushed: str = NOW
+    ) -> int:
         """A pull request whose head is the commit `head`."""
         number = 1 + max([0, *self.state.issues])
+        self.state.pushes.append((f"{owner}/models", branch, head, pushed))
         self.state.commits_of_forks.add(head)
         self.state.issues[number] = self._issue(number, "A change", "", author, ())
         self.state.pulls[number] = {"head": head, "branch": branch, "owner": owner, "base": "main"}
         return number
 
-    def move(self, number: int, head: str) -> None:
+    def move(self, number: int, head: str, pushed: str = NOW) -> None:
         """Push another commit to a pull request."""
         self.state.commits_of_forks.add(head)
+        kept = self.state.pulls[number]
+        self.state.pushes.append((f"{kept['owner']}/models", kept["branch"], head, pushed))
         self.state.pulls[number]["head"] = head
 
     def comment(self, number: int, login: str, body: str) -> int:
@@ -343,7 +353,11 @@ class Server:
             if verb != method or match is None:
                 continue
             found = match.groupdict()
-            if "owner" in found and f"{found.pop('owner')}/{found.pop('repo')}".lower() != self.repository:
+            named = f"{found.pop('owner', '')}/{found.pop('repo', '')}".lower()
+            if template.endswith("/activity"):
+                # The one thing that is read of a fork.
+                found["repository"] = named
+            elif named not in ("/", self.repository):
                 raise missing()
             if may and not who.may & set(may.split()):
                 raise Refusal(
@@ -454,6 +468,8 @@ class Server:
             raise missing()
         issue = self.state.issues[number]
         base = self.state.refs.get(f"refs/heads/{kept['base']}", "0" * 40)
+        own = self.state.refs.get(f"refs/heads/{kept['branch']}") if kept["owner"] == "acme" else None
+        home = {"name": "models", "full_name": f"{kept['owner']}/models"}
         return {
             "number": number,
             "id": issue["id"],
@@ -461,7 +477,13 @@ class Server:
             "body": issue["body"],
             "state": issue["state"],
             "user": self.account(issue["login"]),
-            "head": {"sha": kept["head"], "ref": kept["branch"], "label": f"{kept['owner']}:{kept['branch']}"},
+            "head": {
+                "sha": own or kept["head"],
+                "ref": kept["branch"],
+                "label": f"{kept['owner']}:{kept['branch']}",
+                "repo": home,
+            },
+            "merged_at": kept.get("merged_at"),
             "base": {"sha": base, "ref": kept["base"], "label": f"acme:{kept['base']}"},
             "html_url": f"https://github.invalid/{self.repository}/pull/{number}",
         }
@@ -755,6 +777,13 @@ def _dispatch(server: Server, who: Identity, given: Any, asked: Any, workflow_id
         "head_sha": at,
         "inputs": given.get("inputs", {}),
         "workflow": workflow_id,
+        "status": "queued",
+        "conclusion": None,
+        "display_title": server.state.titles.get(workflow_id, workflow_id).format_map(
+            collections.defaultdict(str, given.get("inputs", {}))
+        ),
+        "run_started_at": NOW,
+        "updated_at": NOW,
     }
     server.state.runs.append(run)
     return 204, None
@@ -766,8 +795,49 @@ def _runs(server: Server, who: Identity, given: Any, asked: Mapping[str, str], w
         raise missing()
     found = [one for one in reversed(server.state.runs) if one["workflow"] == workflow_id]
     found = [one for one in found if asked.get("event", one["event"]) == one["event"]]
-    shown = [{key: one[key] for key in ("id", "event", "head_sha")} | {"status": "queued"} for one in found]
+    keys = ("id", "event", "head_sha", "status", "conclusion", "display_title", "run_started_at", "updated_at")
+    shown = [
+        {key: one[key] for key in keys}
+        | {"html_url": f"https://github.invalid/{server.repository}/actions/runs/{one['id']}", "created_at": NOW}
+        for one in found
+    ]
     return 200, _Listed(shown, "workflow_runs")
+
+
+@route("GET", f"{_REPO}/activity")
+def _activity(server: Server, who: Identity, given: Any, asked: Mapping[str, str], repository: str) -> tuple[int, Any]:
+    found = [one for one in reversed(server.state.pushes) if one[0] == repository]
+    if not found and repository != server.repository:
+        raise missing()
+    ref = asked.get("ref", "").removeprefix("refs/heads/")
+    shown = [
+        {
+            "id": 1,
+            "node_id": "x",
+            "before": "0" * 40,
+            "after": after,
+            "ref": f"refs/heads/{branch}",
+            "timestamp": time,
+            "activity_type": "push",
+            "actor": server.account("dev"),
+        }
+        for _, branch, after, time in found
+        if ref in ("", branch)
+    ]
+    return 200, _Listed(shown)
+
+
+@route("GET", f"{_REPO}/compare/{{basehead}}")
+def _compare(server: Server, who: Identity, given: Any, asked: Any, basehead: str) -> tuple[int, Any]:
+    base, _, head = basehead.partition("...")
+    names = [server.state.refs.get(f"refs/heads/{one}", one) for one in (base, head)]
+    if not all(name in server.state.commits for name in names):
+        raise missing()
+    of_base = set(server.ancestors(names[0]))
+    merge_base = next((name for name in server.ancestors(names[1]) if name in of_base), None)
+    if merge_base is None:
+        raise missing("No common ancestor")
+    return 200, {"merge_base_commit": {"sha": merge_base}, "commits": [], "files": [], "status": "ahead"}
 
 
 @route("GET", f"{_REPO}/contents/{{path}}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.cli import destinations
+from bot.cli.actions import Access
+from bot.cli.options import flattened
 
 if TYPE_CHECKING:
     from bot.reference import Header, Reference
@@ -124,6 +126,58 @@ def accept(
     print(difference or f"{place} holds this already", end="" if difference else "\n")
     if not dry_run and new != old:
         destinations.write(place, new)
+
+
+@app.command()
+@flattened
+def propose(
+    verdict: Annotated[
+        pathlib.Path, typer.Option("--verdict", metavar="FILE", help="The verdict that shows the change.")
+    ],
+    reference: Annotated[
+        str, typer.Option("--reference", metavar="YAML", help="The reference, as a path in the repository.")
+    ],
+    access: Access,
+    accept: Annotated[
+        str | None,
+        typer.Option("--accept", metavar="TEST", help="Accept a test's change, or all: every signal of the verdict."),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is accepted.")] = "",
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="DAY", help="Last day on which it holds (default: for good)."),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who accepts it.")] = "",
+    better: Annotated[
+        bool, typer.Option("--better", help="Take better figures, where the verdict's intervals show them.")
+    ] = False,
+) -> None:
+    """Propose a change of the reference on the default branch, in one pull request that explains it.
+
+    What is proposed later joins the pull request that is open. The default branch is never pushed to, and what people
+    have closed is not proposed again. Needs `contents: write` and `pull-requests: write`.
+    """
+    from bot import proposals
+    from bot import verdict as verdicts
+    from bot.cli import actions, quantities
+    from harness.errors import UserError
+
+    if (accept is not None) == better:
+        raise UserError("give either --accept TEST with --reason, or --better")
+    ends = None if until is None else quantities.day(until, "--until")
+    found = verdicts.read(verdict)
+    proposals.branch_of(reference)
+    if accept is not None:
+        change = proposals.accepting(reference, found, accept, reason=reason, by=by, until=ends)
+    client = actions.client(access)
+    if better:
+        content = proposals.at_default(client, reference)
+        if content is None:
+            raise UserError(f"{reference} is not on the default branch; make it with `torchwarden reference update`")
+        change = proposals.better(reference, content, found)
+    posted = proposals.propose(client, change)
+    which = f"pull request {posted.number}: " if posted.number else ""
+    print(f"{which}{posted.done}{f', {posted.url}' if posted.url else ''}")
 
 
 @app.command()
