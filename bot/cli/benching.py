@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from harness.session import Session
 
 VERDICT, COMMENT, PAGE, EXPLANATION = "verdict.json", "comment.md", "index.html", "explanation.json"
+COUNT_LIMIT_SECONDS = 40.0
+"""Estimated time of counting one build's instructions that is begun; `torchwarden explain` waits longer."""
 MOST_EXPLAINED = 5
 """Signals that are explained, the largest ones, for each takes a minute or more; `torchwarden explain` does others."""
 
@@ -120,7 +122,12 @@ def _explained(session: Session, found: Verdict, path: pathlib.Path, concluding:
     if len(signals) > MOST_EXPLAINED:
         print(f"the {MOST_EXPLAINED} largest of {numbers.count(len(signals), 'signal')} are explained", file=sys.stderr)
     try:
-        told = explaining.explain(session, [entry.test for entry in signals[:MOST_EXPLAINED]], run=records.read(path))
+        told = explaining.explain(
+            session,
+            [entry.test for entry in signals[:MOST_EXPLAINED]],
+            run=records.read(path),
+            limit_seconds=COUNT_LIMIT_SECONDS,
+        )
     except UserError as error:
         print(f"nothing could be explained: {error}", file=sys.stderr)
         return None

