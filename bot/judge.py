@@ -45,7 +45,7 @@ LONGEST_STDERR = 4000
 """Characters of a failed test's stderr that a verdict keeps, from its end."""
 
 _FAILURES: frozenset[Status] = frozenset({"fail_accuracy", "fail_to_run", "OOM", "timeout", "crash"})
-_DECIDED: frozenset[Outcome] = frozenset({"regressed", "improved", "unchanged"})
+_DECIDED: frozenset[Outcome] = frozenset({"regressed", "improved", "unchanged", "accepted"})
 _OPEN: frozenset[Outcome] = frozenset({"inconclusive", "failed", "missing"})
 
 
@@ -436,7 +436,8 @@ def _score_by_ledger(
     if scored is None or ledger is None or not case.rule.intervals:
         return scored
     day = ledgers.day_of(case.run.header.started)
-    levels = {draft.test.test: _excused(ledger, draft, day) for draft in drafts}
+    accepted = frozenset(entry.test for entry in entries if entry.outcome == "accepted")
+    levels = {draft.test.test: _excused(ledger, draft, day, accepted) for draft in drafts}
     if not any(levels.values()):
         return scored
     less = [
@@ -454,9 +455,9 @@ def _score_by_ledger(
     return msgspec.structs.replace(scored, outcome=outcome, warnings=(*scored.warnings, said))
 
 
-def _excused(ledger: Ledger, draft: _Draft, day: datetime.date) -> float:
-    """How much of a test's log ratio does not count: what was accepted of it, or all of it."""
-    if ledger.ignored(draft.test.test, day) is not None:
+def _excused(ledger: Ledger, draft: _Draft, day: datetime.date, accepted: frozenset[str]) -> float:
+    """How much of a test's log ratio does not count: what was accepted of it, or all where it is no signal for that."""
+    if draft.test.test in accepted or ledger.ignored(draft.test.test, day) is not None:
         return draft.comparison.log_ratio if draft.comparison is not None else 0.0
     return math.fsum(item.log_ratio for item in ledger.accepted(draft.test.test, day))
 

@@ -70,6 +70,18 @@ def test_what_goes_beyond_is_raised() -> None:
     assert found.outcome == "regressed"
 
 
+def test_luck_with_what_was_accepted_is_no_signal_of_the_score() -> None:
+    """A suite of one test, whose score is that test: a little more than was accepted is within its threshold."""
+    norms = {A: Entry(norm=0.01, spread=0.005, launches=12)}
+    for ratio in (1.45, 1.30):
+        found = judge(
+            synthetic.run([Case(A, ratio=ratio)], base=PINNED),
+            reference=Reference("r", norms, STORED),
+            ledger=Ledger("l", (item(A, 0.4),)),
+        )
+        assert (entry(found).outcome, found.outcome) == ("accepted", "unchanged")
+
+
 def test_less_than_was_accepted_is_accepted() -> None:
     assert entry(judged(Case(A, ratio=1.12), items=(item(A, 0.6),))).outcome == "accepted"
 
