@@ -22,7 +22,7 @@ from bot import numbers
 from bot import policy as policies
 from bot.comparison import REFERENCE, Comparison, joined
 from bot.policy import Conclusion, Evidence
-from bot.verdict import Confirmation, Outcome, Policy, ScoreVerdict, TestVerdict
+from bot.verdict import SIGNALS, Confirmation, Policy, ScoreVerdict, TestVerdict
 from harness import stats
 
 CHANCE = 1 / 800
@@ -30,8 +30,6 @@ CHANCE = 1 / 800
 
 DISAGREEMENT = 3.0
 """Standard errors of their difference from which two runs are not combined."""
-
-SIGNALS: frozenset[Outcome] = frozenset({"regressed", "improved"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def wanted(entries: Iterable[TestVerdict], score: ScoreVerdict | None) -> list[s
 
 def is_suspect(entry: TestVerdict) -> bool:
     """Whether an entry is a signal, or undecided and might be one."""
-    if entry.outcome in SIGNALS:
+    if entry.signal:
         return True
     if entry.outcome != "inconclusive" or entry.low is None or entry.high is None:
         return False
@@ -89,7 +87,7 @@ def concluded(entry: TestVerdict, first: Comparison, second: Second, policy: Pol
     if conclusion.outcome in SIGNALS:
         confirmed = Conclusion(conclusion.outcome, f"confirmed: {said}")
         return Finding(joint, confirmed, _confirmation("confirmed", first, second))
-    if entry.outcome in SIGNALS:
+    if entry.signal:
         conclusion = Conclusion(conclusion.outcome, f"not confirmed: {said}")
     return Finding(joint, conclusion, _confirmation("unconfirmed", first, second))
 
@@ -132,11 +130,16 @@ def _conclusion(
     entry: TestVerdict, joint: Comparison, policy: Policy, *, same_side: bool, same_machine: bool
 ) -> Conclusion:
     if not same_machine:
-        borne_out = same_side and entry.outcome in SIGNALS
+        borne_out = same_side and entry.signal
         return Conclusion(entry.outcome if borne_out else "inconclusive", entry.reason)
-    sure = same_side and joint.p_value is not None and joint.p_value <= CHANCE
-    # The rule asks whether a q-value is within the policy's own limit; here the stricter one above stands for it.
-    evidence = Evidence(joint.change, joint.low, joint.high, entry.threshold, 0.0 if sure else 1.0)
+    return strictly(joint, entry.threshold, policy, believed=same_side)
+
+
+def strictly(compared: Comparison, threshold: float, policy: Policy, *, believed: bool = True) -> Conclusion:
+    """What the policy concludes of a comparison when a signal needs p <= `CHANCE`, and none is `believed` otherwise."""
+    sure = believed and compared.p_value is not None and compared.p_value <= CHANCE
+    # The rule asks whether a q-value is within the policy's own limit; here the stricter one stands for it.
+    evidence = Evidence(compared.change, compared.low, compared.high, threshold, 0.0 if sure else 1.0)
     return policies.rule(policy).of_test(evidence, policy)
 
 

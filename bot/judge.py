@@ -34,7 +34,18 @@ from bot.policy import Conclusion, Evidence, Rule
 from bot.reference import Entry, Reference
 from bot.speedup import speedups
 from bot.taskmap import TASKS
-from bot.verdict import EXIT_CODES, Input, Mover, Outcome, Policy, ScoreVerdict, SecondRun, TestVerdict, Verdict
+from bot.verdict import (
+    EXIT_CODES,
+    SIGNALS,
+    Input,
+    Mover,
+    Outcome,
+    Policy,
+    ScoreVerdict,
+    SecondRun,
+    TestVerdict,
+    Verdict,
+)
 from harness import __version__, stats
 from harness.benchmark import suite_name
 from harness.errors import UserError
@@ -355,7 +366,7 @@ def _withdrawn(
         else entry
         for entry in entries
     ]
-    if scored is not None and scored.outcome in confirmations.SIGNALS:
+    if scored is not None and scored.outcome in SIGNALS:
         said = "What moved in common moved the score too, so it says nothing of the models."
         scored = msgspec.structs.replace(scored, outcome="inconclusive", warnings=(*scored.warnings, said))
     return revised, scored
@@ -390,7 +401,7 @@ def _confirmed(
         # What only the first run shows and the second does not must not reach the score either.
         doubtful = told.comparison is draft.comparison and told.confirmation.outcome != "confirmed"
         by_test[entry.test] = dataclasses.replace(draft, comparison=None if doubtful else told.comparison)
-        refuted = entry.signal and told.conclusion.outcome not in confirmations.SIGNALS
+        refuted = entry.signal and told.conclusion.outcome not in SIGNALS
         revised = msgspec.structs.replace(
             entry,
             warnings=(*entry.warnings, cautions.UNCONFIRMED) if refuted else entry.warnings,
@@ -451,7 +462,7 @@ def _score_by_ledger(
         return scored
     shown = numbers.measured(rest.value, rest.low, rest.high)
     said = f"Without what was accepted the score would be {shown}; only that can be a signal."
-    outcome = rest.outcome if scored.outcome in confirmations.SIGNALS else scored.outcome
+    outcome = rest.outcome if scored.outcome in SIGNALS else scored.outcome
     return msgspec.structs.replace(scored, outcome=outcome, warnings=(*scored.warnings, said))
 
 

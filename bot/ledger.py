@@ -24,8 +24,7 @@ import msgspec
 from bot import numbers
 from bot import reference as references
 from bot.comparison import Comparison, less
-from bot.confirmation import CHANCE
-from bot.policy import Evidence, rule
+from bot.confirmation import strictly
 from bot.verdict import Policy, TestVerdict, Verdict
 from bot.yamltext import Map, Scalar, applied, put_last, tree, whole_lines
 from harness.errors import UserError
@@ -330,7 +329,7 @@ def told_by(
         return entry
     items = ledger.accepted(entry.test, day)
     level = math.fsum(item.log_ratio for item in items)
-    if items and entry.outcome in ("regressed", "improved"):
+    if items and entry.signal:
         rest = less(compared, level)
         told = "; ".join(_told(item) for item in items)
         # Less of what was accepted is no surprise; more of it is.
@@ -343,9 +342,7 @@ def told_by(
     if oldest is None or entry.outcome not in ("unchanged", "inconclusive"):
         return entry
     whole = less(compared, level - ledger.moved(entry.test))
-    sure = whole.p_value is not None and whole.p_value <= CHANCE
-    evidence = Evidence(whole.change, whole.low, whole.high, entry.threshold, 0.0 if sure else 1.0)
-    if rule(policy).of_test(evidence, policy).outcome != "regressed":
+    if strictly(whole, entry.threshold, policy).outcome != "regressed":
         return entry
     since = f"{oldest.since or 'the oldest reference'} ({oldest.date.isoformat()})"
     crept = numbers.change(whole.change, whole.low, whole.high)

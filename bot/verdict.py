@@ -24,6 +24,9 @@ OUTCOMES: tuple[Outcome, ...] = (
     *("new", "missing", "failed"),
 )
 
+SIGNALS: frozenset[Outcome] = frozenset({"regressed", "improved"})
+"""Outcomes of a test that crosses its threshold with evidence."""
+
 EXIT_CODES: dict[Outcome, int] = {"unchanged": 0, "improved": 0, "accepted": 0, "regressed": 1, "inconclusive": 3}
 """Exit code of `judge` and `bench` for the outcome of a whole verdict."""
 
@@ -142,7 +145,7 @@ class TestVerdict(Part, frozen=True, kw_only=True):
     @property
     def signal(self) -> bool:
         """Whether this entry crosses its threshold with evidence, in either direction."""
-        return self.outcome in ("regressed", "improved")
+        return self.outcome in SIGNALS
 
 
 class Mover(Part, frozen=True, kw_only=True):
