@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bot import inputs, owners, yamlstructs
-from bot.cli import quantities
+from bot import inputs, owners, quantities, yamlstructs
 from harness import benchmark, lanes
 from harness.errors import UserError
 from harness.modenames import join_mode, split_mode

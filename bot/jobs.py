@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bot import command
-from bot.cli import quantities
+from bot import command, quantities
 from bot.config import BASE, HEAD, Config, Event, Machine, Suite, modes
 from harness import buildspec
 from harness.errors import UserError

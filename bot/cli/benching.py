@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bot.cli import destinations, quantities
+from bot import quantities
+from bot.cli import destinations
 from bot.cli.boundary import INTERRUPTED
 from bot.cli.options import Concluding, Judging, Method
 

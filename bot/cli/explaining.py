@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bot.cli import quantities
+from bot import quantities
 from bot.explanation import Explanation, Explanations
 from harness.errors import UserError
 

@@ -6,8 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from bot import ledger as ledgers
-from bot import replay
-from bot.cli import quantities
+from bot import quantities, replay
 from bot.cli.options import Judging
 from bot.policy import RULES
 from bot.verdict import EXIT_CODES, Policy, Verdict

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bot.cli import building, quantities
+from bot import quantities
+from bot.cli import building
 from bot.cli.options import Builds, Method, Selection
 from harness.errors import UserError
 

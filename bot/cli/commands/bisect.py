@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import destinations, quantities
+from bot import quantities
+from bot.cli import destinations
 from bot.cli.boundary import INTERRUPTED
 from bot.cli.options import DEFAULT_INSTALL, InstallCommand, Method, Selection, With, flattened
 

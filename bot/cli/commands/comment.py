@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from bot.cli import quantities
+from bot import quantities
 from bot.cli.actions import Place
 from bot.cli.options import flattened
 

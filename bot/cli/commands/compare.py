@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import quantities
+from bot import quantities
 from bot.cli.options import Judging, flattened
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import destinations, quantities
+from bot import quantities
+from bot.cli import destinations
 from bot.cli.boundary import INTERRUPTED
 from bot.cli.options import Builds, Method, Selection, flattened
 from harness.modenames import EAGER

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import quantities
+from bot import quantities
 
 if TYPE_CHECKING:
     from bot.config import Config, Event

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import destinations, quantities
+from bot import quantities
+from bot.cli import destinations
 
 MAX_BYTES = 256 * 2**20
 """Largest file that is read; a dashboard's files of one night are a few MiB."""

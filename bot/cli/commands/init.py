@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import destinations, quantities
+from bot import quantities
+from bot.cli import destinations
 
 if TYPE_CHECKING:
     from bot.starter import Answers

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import destinations, quantities
+from bot import quantities
+from bot.cli import destinations
 from bot.cli.options import Judging, Reference, flattened
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli import quantities
+from bot import quantities
 
 if TYPE_CHECKING:
     from harness.benchmark import Description

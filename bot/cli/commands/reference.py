@@ -109,9 +109,9 @@ def accept(
     Adds an entry to the ledger beside the reference (`a100.yaml` has `a100.accepted.yaml`), printing the difference.
     """
     from bot import ledger as ledgers
+    from bot import quantities
     from bot import reference as references
     from bot import verdict as verdicts
-    from bot.cli import quantities
 
     ends = None if until is None else quantities.day(until, "--until")
     found = verdicts.read(verdict)
@@ -157,9 +157,9 @@ def propose(
     What is proposed later joins the pull request that is open. The default branch is never pushed to, and what people
     have closed is not proposed again. Needs `contents: write` and `pull-requests: write`.
     """
-    from bot import proposals
+    from bot import proposals, quantities
     from bot import verdict as verdicts
-    from bot.cli import actions, quantities
+    from bot.cli import actions
     from harness.errors import UserError
 
     if (accept is not None) == better:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import quantities
+from bot import quantities
 
 
 def schema(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.cli import quantities
+from bot import quantities
 from harness.errors import UserError
 
 
