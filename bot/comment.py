@@ -11,8 +11,6 @@ edit our comment.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -22,6 +20,7 @@ from typing import Literal
 import msgspec
 from markupsafe import Markup
 
+from bot import hidden
 from bot import verdict as verdicts
 from bot.calls import GithubError, Refused, Unsure
 from bot.github import Client, Comment
@@ -182,9 +181,8 @@ def parsed(text: str, configuration: str) -> Sheet | None:
     marked = _marked(text, configuration)
     if marked is None or not marked[1]:
         return None
-    try:
-        memory = msgspec.json.decode(base64.b64decode(marked[1], validate=True), type=Memory)
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    memory = hidden.unpacked(marked[1], Memory)
+    if memory is None:
         return None
     kept = (memory.current, *memory.earlier)
     if any(len(one.line) > _LONGEST_LINE or len(one.url) > _LONGEST_ADDRESS for one in kept):
@@ -225,8 +223,7 @@ def written(sheet: Sheet, configuration: str) -> str:
     """The body of a comment, at most 65,536 bytes; the oldest results are forgotten where it would be more."""
     memory = sheet.memory
     while True:
-        packed = base64.b64encode(msgspec.json.encode(memory)).decode()
-        body = f"{markdown.marker(f'{configuration} {packed}')}\n{sheet.text}{_fold(memory.earlier)}"
+        body = f"{markdown.marker(f'{configuration} {hidden.packed(memory)}')}\n{sheet.text}{_fold(memory.earlier)}"
         if len(body.encode()) <= markdown.COMMENT_BYTES or not memory.earlier:
             return body
         memory = msgspec.structs.replace(memory, earlier=memory.earlier[:-1])

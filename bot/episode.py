@@ -8,12 +8,9 @@ line of an issue (`pack`, `unpack`), which people with write access can edit.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import math
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -21,6 +18,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bot import hidden
 from bot import ledger as ledgers
 from bot.commonmode import CONTROL_ALPHA
 from bot.report import wording
@@ -148,22 +146,14 @@ class Episode(Part, frozen=True, kw_only=True):
         return frozenset((*(member.key for member in self.members), *self.others))
 
 
-_decoder = msgspec.json.Decoder(Episode)
-
-
 def pack(episode: Episode) -> str:
     """The episode in letters that mean nothing to HTML or Markdown."""
-    return base64.b64encode(zlib.compress(msgspec.json.encode(episode), 9)).decode()
+    return hidden.compressed(episode)
 
 
 def unpack(text: str) -> Episode | None:
     """The episode in such letters, None where they hold anything else."""
-    try:
-        reader = zlib.decompressobj()
-        content = reader.decompress(base64.b64decode(text, validate=True), _MOST_BYTES)
-        return _decoder.decode(content) if reader.eof else None
-    except (binascii.Error, zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        return None
+    return hidden.decompressed(text, Episode, _MOST_BYTES)
 
 
 @dataclass(frozen=True)

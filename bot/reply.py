@@ -8,8 +8,6 @@ back: people with write access can edit our comments.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from bot import hidden
 from bot.calls import Refused, Unsure
 from bot.github import Client, Comment
 from bot.report import markdown
@@ -69,8 +68,7 @@ def to(replies: Iterable[Reply], comment: int) -> list[Reply]:
 
 def body(memory: Memory, text: str) -> str:
     """The reply as it is written; `text` is Markdown of ours, cut where GitHub would not take it."""
-    packed = base64.b64encode(msgspec.json.encode(memory)).decode()
-    above = f"{_MARKER} {packed} -->\n"
+    above = f"{_MARKER} {hidden.packed(memory)} -->\n"
     room = markdown.COMMENT_BYTES - len(above.encode())
     return above + text.strip().encode()[: room - 1].decode(errors="ignore") + "\n"
 
@@ -118,8 +116,7 @@ def _read(comment: Comment) -> Reply | None:
     marked = re.match(rf"{re.escape(_MARKER)} ([A-Za-z0-9+/=]{{1,{4 * _LONGEST_COMMAND}}}) -->\n", comment.text)
     if marked is None:
         return None
-    try:
-        memory = msgspec.json.decode(base64.b64decode(marked[1], validate=True), type=Memory)
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    memory = hidden.unpacked(marked[1], Memory)
+    if memory is None:
         return None
     return Reply(comment.id, memory, comment.text.strip(), comment.html_url)
